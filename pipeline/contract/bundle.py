@@ -87,9 +87,7 @@ def build(
     lineage: Mapping[str, Any],
 ) -> Bundle:
     """Put a bundle together; the same arguments give the same bytes and so the same digest."""
-    golden_bytes = to_json(
-        {"rows": list(golden.rows), "answers": list(golden.answers), "tolerance": golden.tolerance}
-    )
+    golden_bytes = to_json({"rows": list(golden.rows), "answers": list(golden.answers), "tolerance": golden.tolerance})
     manifest = to_json(
         {
             "format": FORMAT,
