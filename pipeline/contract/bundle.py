@@ -117,7 +117,7 @@ def read(files: Mapping[str, bytes], digest: str | None = None) -> Bundle:
         raise BundleInvalid(f"manifest.json has SHA-256 {found}, expected {digest}")
     try:
         manifest = _manifest(json.loads(files[MANIFEST]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BundleInvalid(f"manifest.json cannot be read: {error!r}") from error
     _check_files(files, manifest)
     return Bundle(manifest, _golden(files[GOLDEN]), dict(files), found)
@@ -140,7 +140,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         schema=Schema.from_dict(document["schema"]),
         metrics=document["metrics"],
         lineage=document["lineage"],
-        sha256=document["sha256"],
+        sha256=dict(document["sha256"]),
     )
 
 
@@ -148,7 +148,7 @@ def _golden(data: bytes) -> Golden:
     try:
         document = json.loads(data)
         golden = Golden(tuple(document["rows"]), tuple(document["answers"]), float(document["tolerance"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleInvalid(f"golden.json cannot be read: {error!r}") from error
     if not golden.rows or len(golden.rows) != len(golden.answers):
         raise BundleInvalid("golden.json must hold rows, each with its answer")

@@ -54,13 +54,13 @@ def read(data: bytes) -> Channel:
             generation=int(document["generation"]),
             champion=None if champion is None else _release(champion),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ChannelInvalid(f"the channel document cannot be read: {error!r}") from error
 
 
 def _release(document: dict[str, object]) -> Release:
     version, digest = document["version"], str(document["digest"])
-    if not isinstance(version, int) or version < 1 or not re.fullmatch("[0-9a-f]{64}", digest):
+    if type(version) is not int or version < 1 or not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError("champion must have a version of 1 or more and a SHA-256 digest")
     return Release(version, digest, str(document["data_day"]))
 

@@ -18,6 +18,8 @@ Kind = Literal["numeric", "categorical"]
 Arrays = dict[str, npt.NDArray[Any]]
 
 MAX_TEXT = 200
+MAX_NAME = 64  # of an unknown column: how much of its name is repeated
+MAX_HINTS = 20  # looking for the nearest name is slow; a hostile request can have 100,000 unknown names
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,7 @@ class Schema:
         Raises:
             RowsInvalid: with one error for each bad value.
         """
-        errors: list[RowError] = []
-        for index, row in enumerate(rows):
-            errors.extend(self._unknown_fields(index, row))
+        errors = self._unknown_fields(rows)
         arrays: Arrays = {}
         for column in self.inputs:
             read = _number if column.kind == "numeric" else _text
@@ -108,9 +108,14 @@ class Schema:
             raise RowsInvalid(sorted(errors, key=lambda error: error.row))
         return arrays
 
-    def _unknown_fields(self, index: int, row: Mapping[str, Any]) -> list[RowError]:
-        unknown = [name for name in row if name not in self._names]
-        return [RowError(index, name, "unknown_column", self._unknown_message(name)) for name in unknown]
+    def _unknown_fields(self, rows: Sequence[Mapping[str, Any]]) -> list[RowError]:
+        unknown = [(index, name) for index, row in enumerate(rows) for name in row if name not in self._names]
+        some = list(dict.fromkeys(name for _, name in unknown))[:MAX_HINTS]
+        messages = {name: self._unknown_message(name[:MAX_NAME]) for name in some}
+        plain = "there is no such column"
+        return [
+            RowError(index, name[:MAX_NAME], "unknown_column", messages.get(name, plain)) for index, name in unknown
+        ]
 
     def _unknown_message(self, name: str) -> str:
         near = difflib.get_close_matches(name, sorted(self._names), n=1, cutoff=0.6)
@@ -171,7 +176,7 @@ def describe_range(column: Column) -> str:
     unit = f" {column.unit}" if column.unit else ""
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
-        return f"between {low:g} and {high:.12g}{unit}"
+        return f"between {low:.12g} and {high:.12g}{unit}"
     if low is not None:
-        return f"at least {low:g}{unit}"
+        return f"at least {low:.12g}{unit}"
     return f"at most {high:.12g}{unit}" if high is not None else "any finite number"
