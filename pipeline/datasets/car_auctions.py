@@ -58,7 +58,7 @@ DATASET = Dataset(
     ),
     slices=(
         Slice("make", "make"),
-        Slice("age", "year"),
+        Slice("age", "year", edges=(2, 4, 7, 11), years_before_sale=True),
         Slice("price", "sellingprice", edges=(2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 50_000)),
     ),
 )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+RESERVED = frozenset({"day", "actual", "price", "low", "high", "baseline", "reference"})
+
+
 @dataclass(frozen=True, slots=True)
 class Numeric:
     """A numeric column. ``missing`` are values that stand for "not known"; bounds are inclusive, in ``unit``."""
@@ -68,11 +71,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """How metrics are split: by the values of ``column``, or by bands between ``edges`` of it (or the target)."""
+    """How metrics are split: by the values of ``column`` (or the target), or by bands between ``edges`` of it.
+
+    With ``years_before_sale`` the column holds a year and the bands are of the age at the sale.
+    """
 
     name: str
     column: str
     edges: tuple[float, ...] = ()
+    years_before_sale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,8 @@ def _check(dataset: Dataset) -> None:
     for name in dataset.raw_columns:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{dataset.name}: column {name!r} must be a plain word (letters, digits, _)")
+        if name in RESERVED:
+            raise ValueError(f"{dataset.name}: column {name!r} has a name that predictions use; call it otherwise")
         if dataset.raw_columns.count(name) > 1:
             raise ValueError(f"{dataset.name}: column {name!r} is declared twice")
     groups = [*dataset.crosses, dataset.reference]
