@@ -1,0 +1,215 @@
+"""The steps in order for a range of days, without Airflow: ``python -m pipeline.run --source URI --from DAY --to DAY``.
+
+Each day is scored by the release that was live before it, then joins the window and makes a new release.
+Not here: what a step does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pipeline import datasets, steps
+from pipeline.errors import GavelError, SettingsInvalid
+from pipeline.settings import Settings, read_settings
+from pipeline.workspace import key_of
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DayResult:
+    """One sale day: how the release live before it did on its rows, and the version that it made.
+
+    Errors are in the target's unit; ``scored_by`` is None when no release was live before. ``version`` is the
+    version made of this day and ``parity_max_rel`` its largest relative difference between ONNX and sklearn.
+    """
+
+    day: str
+    rows: int
+    mae: float | None
+    baseline_mae: float | None
+    interval_coverage: float | None
+    parity_max_rel: float
+    version: int
+    scored_by: int | None
+    live: bool
+    reason: str
+    seconds: float
+
+
+Report = Callable[[str], None]
+
+
+def run_day(settings: Settings, day: date, today: date, report: Report) -> DayResult | None:
+    """All steps for one day; None when there was no sale that day."""
+    start = datetime.now(UTC)
+    report("fetch")
+    fetched = steps.fetch(settings, day.isoformat(), today.isoformat())
+    if fetched["window"] is None:
+        return None
+    score = steps.score(settings, fetched["partition"])
+    report("preprocess")
+    prepared = steps.preprocess(settings, fetched["window"])
+    report("train")
+    trained = steps.train(settings, prepared)
+    report("export")
+    bundle = steps.export(settings, trained)
+    report("register")
+    registered = steps.register(settings, bundle, trained, _context(settings, day))
+    report("gate")
+    verdict = steps.gate(settings, bundle, trained, registered["version"])
+    live, reason = False, verdict["reason"]
+    if verdict["passed"]:
+        report("deploy")
+        deployed = steps.deploy(settings, bundle, registered["version"])
+        live, reason = deployed["live"], deployed["message"]
+    return DayResult(
+        day=day.isoformat(),
+        rows=score["rows"],
+        mae=score["mae"],
+        baseline_mae=score["baseline_mae"],
+        interval_coverage=score["interval_coverage"],
+        parity_max_rel=bundle["parity_max_rel"],
+        version=registered["version"],
+        scored_by=score["version"],
+        live=live,
+        reason=reason,
+        seconds=round((datetime.now(UTC) - start).total_seconds(), 2),
+    )
+
+
+def _context(settings: Settings, day: date) -> dict[str, Any]:
+    return {
+        "run_key": f"pipeline.run/{settings.dataset}/{day.isoformat()}",
+        "dag_id": "",
+        "dag_run_id": "",
+        "data_day": day.isoformat(),
+        "trigger": "command line",
+        "reason": "",
+        "url": "",
+    }
+
+
+def pool(results: list[DayResult], since: str) -> dict[str, Any]:
+    """The figures of all scored days from ``since`` on together, each row counting the same."""
+    scored = [result for result in results if result.scored_by is not None and result.day >= since]
+    rows = sum(result.rows for result in scored)
+
+    def mean(values: list[float | None]) -> float | None:
+        if not rows or any(value is None for value in values):
+            return None
+        return sum(float(v or 0) * r.rows for v, r in zip(values, scored, strict=True)) / rows
+
+    mae, baseline = mean([r.mae for r in scored]), mean([r.baseline_mae for r in scored])
+    return {
+        "days": len(scored),
+        "rows": rows,
+        "mae": mae,
+        "baseline_mae": baseline,
+        "mae_ratio": mae / baseline if mae is not None and baseline else None,
+        "interval_coverage": mean([r.interval_coverage for r in scored]),
+        "parity_max_rel": max((r.parity_max_rel for r in results), default=None),
+        "versions": len({r.version for r in results}),
+    }
+
+
+def run_days(settings: Settings, first: date, last: date, show: Progress) -> Iterator[DayResult]:
+    """One result for each day of the range that had sales."""
+    days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
+    bar = show.add_task("", total=len(days))
+    for day in days:
+        result = run_day(
+            settings, day, today=last + timedelta(days=1), report=lambda step, d=day: show.update(bar, description=f"{d} {step}")
+        )
+        show.advance(bar)
+        if result is not None:
+            yield result
+
+
+def table_of(results: list[DayResult], pooled: dict[str, Any], unit: str) -> Table:
+    table = Table("day", "rows", "scored by", f"error {unit}", f"baseline {unit}", "ratio", "in interval", "parity", "made")
+    for r in results:
+        ratio = r.mae / r.baseline_mae if r.mae is not None and r.baseline_mae else None
+        made = f"version {r.version}" + ("" if r.live else f" (not live: {r.reason})")
+        table.add_row(
+            r.day, str(r.rows), _text(r.scored_by, "version {}"), _text(r.mae, "{:,.0f}"), _text(r.baseline_mae, "{:,.0f}"),
+            _text(ratio, "{:.3f}"), _text(r.interval_coverage, "{:.1%}"), f"{r.parity_max_rel:.0e}", made,
+        )  # fmt: skip
+    table.add_section()
+    table.add_row(
+        "pooled", str(pooled["rows"]), f"{pooled['days']} days", _text(pooled["mae"], "{:,.0f}"),
+        _text(pooled["baseline_mae"], "{:,.0f}"), _text(pooled["mae_ratio"], "{:.3f}"),
+        _text(pooled["interval_coverage"], "{:.1%}"), _text(pooled["parity_max_rel"], "{:.0e}"), f"{pooled['versions']} versions",
+    )  # fmt: skip
+    return table
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run", description=(__doc__ or "").splitlines()[0])
+    day = date.fromisoformat
+    parser.add_argument("--source", help="simulated:, folder:PATH, s3://bucket/prefix or https://...{day}...")
+    parser.add_argument("--from", dest="first", type=day, required=True, metavar="DAY", help="first data day, as 2015-06-01")
+    parser.add_argument("--to", dest="last", type=day, required=True, metavar="DAY", help="last data day")
+    parser.add_argument("--dataset", help="a file of pipeline/datasets", choices=datasets.names())
+    parser.add_argument("--without-baseline", action="store_true", help="leave the dataset's baseline column out of the model")
+    parser.add_argument("--window-days", type=int, help="calendar days that a model learns from")
+    parser.add_argument("--score-from", type=day, metavar="DAY", help="pool the scored days from this one on (all)")
+    parser.add_argument("--state", type=Path, help="folder to keep everything in (default: one of its own under .gavel/runs)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    options = parser.parse_args(arguments)
+    if options.last < options.first:
+        parser.error("--to is before --from")
+    return options
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The environment's settings with the command line's on top, and a store and registry of this run's own."""
+    given = {"source": options.source, "dataset": options.dataset, "window_days": options.window_days}
+    if options.without_baseline:
+        given["with_baseline"] = False
+    values = read_settings().model_dump() | {name: value for name, value in given.items() if value is not None}
+    state = options.state or Path(".gavel/runs") / key_of(
+        {name: str(values[name]) for name in ("source", "dataset", "window_days", "with_baseline", "seed")},
+        options.first.isoformat(),
+    )
+    state = state.resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    values |= {"store": f"file:{state}/store", "scratch": state / "scratch", "mlflow_uri": f"sqlite:///{state}/mlflow.db"}
+    return Settings(**values | {"serving_urls": ()})
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    try:
+        settings = settings_of(options)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console) as show:
+            results = list(run_days(settings, options.first, options.last, show))
+    except GavelError as error:
+        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        return 2 if isinstance(error, SettingsInvalid) else 1
+    pooled = pool(results, options.score_from.isoformat() if options.score_from else "")
+    if options.json:
+        sys.stdout.write(json.dumps({"days": [asdict(r) for r in results], "pooled": pooled}, indent=1) + "\n")
+    else:
+        Console().print(table_of(results, pooled, datasets.load(settings.dataset).target.unit))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
