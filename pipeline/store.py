@@ -118,12 +118,9 @@ class S3Store:
             self._probe()
 
     def read(self, key: str) -> Stored:
-        for _ in range(TRIES - 1):
-            try:
-                return self._read(key)
-            except StoreUnavailable:
-                time.sleep(0.2)  # a body that was cut is not read again by botocore
-        return self._read(key)
+        with _said_plainly(self.uri, key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._root + key)
+            return Stored(answer["Body"].read(), answer["ETag"])
 
     def create(self, key: str, data: bytes) -> None:
         check_key(key)
@@ -138,9 +135,11 @@ class S3Store:
 
     def publish(self, prefix: str, files: Mapping[str, bytes], *, last: str) -> None:
         began = time.monotonic()
+        for name in files:
+            check_key(f"{prefix}/{name}")
         if not self._published(prefix, files[last], last):
             for name in sorted(files.keys() - {last}):
-                self._write_part(check_key(f"{prefix}/{name}"), files[name])
+                self._write_part(f"{prefix}/{name}", files[name])
             if time.monotonic() - began > PUBLISH_SECONDS:
                 raise StoreUnavailable(f"writing {self.uri}/{prefix} took more than {PUBLISH_SECONDS} s")
             self.create(f"{prefix}/{last}", files[last])
@@ -151,11 +150,6 @@ class S3Store:
             found = [item["Key"] for page in pages for item in page.get("Contents", ())]
         names = (name.removeprefix(self._root) for name in found if not name.endswith("/"))
         return iter(sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))))
-
-    def _read(self, key: str) -> Stored:
-        with _said_plainly(self.uri, key):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._root + key)
-            return Stored(answer["Body"].read(), answer["ETag"])
 
     def _published(self, prefix: str, wanted: bytes, last: str) -> bool:
         try:
@@ -201,7 +195,7 @@ class S3Store:
             if error.response["Error"]["Code"] not in CONDITION_FAILED | MISSING:
                 raise
             # botocore may have sent it twice because the answer to the first was lost
-            return bool(error.response["ResponseMetadata"]["RetryAttempts"]) and self._read(key).data == data
+            return bool(error.response["ResponseMetadata"]["RetryAttempts"]) and self.read(key).data == data
         return True
 
     def _probe(self) -> None:
@@ -237,7 +231,13 @@ def _said_plainly(uri: str, key: str = "") -> Iterator[None]:
         yield
     except botocore.ClientError as error:
         raise _meaning(error, uri, key) from error
-    except (botocore.HTTPClientError, botocore.ConnectionError, botocore.IncompleteReadError) as error:
+    except (
+        botocore.HTTPClientError,
+        botocore.ConnectionError,
+        botocore.IncompleteReadError,
+        botocore.FlexibleChecksumError,
+        botocore.CredentialRetrievalError,
+    ) as error:
         raise StoreUnavailable(f"{uri} does not answer: {error}") from error
     except botocore.BotoCoreError as error:
         raise SettingsInvalid(f"{uri} cannot be used: {error}") from error
