@@ -1,0 +1,156 @@
+"""Makes what is live what ought to be live: looks at the channel, loads, swaps, remembers what it refused and why.
+
+Not here: how a release is read (``source.py``) or judged (``loader.py``). ``poll_once`` decides, ``run`` repeats.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from pipeline.contract.channel import Channel, Release
+from pipeline.contract.status import Refusal, Status
+from serving.errors import ReleaseRefused, StoreUnavailable
+from serving.memory import release_memory
+from serving.release import LoadedRelease
+from serving.slot import Slot
+from serving.source import Source
+
+log = logging.getLogger(__name__)
+
+Load = Callable[[str, Release, Mapping[str, bytes]], LoadedRelease]
+
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 30.0, 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A refused release as the channel of ``generation`` named it; it is tried again at ``until`` (monotonic)."""
+
+    release: Release
+    generation: int
+    until: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the last look found; replaced whole. ``generation`` is that of the channel last followed to the end."""
+
+    generation: int | None = None
+    refusal: Refusal | None = None
+    store_error: str | None = None
+    quarantine: Quarantine | None = None
+
+
+class Reconciler:
+    """Follows the channel of ``source`` into ``slot``. On any failure the old release keeps answering."""
+
+    def __init__(
+        self, source: Source, load: Load, slot: Slot, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._source, self._load, self._slot = source, load, slot
+        self._seconds, self._clock = seconds, clock
+        self._findings = Findings()
+        self._hints: deque[Future[None]] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+
+    def status(self) -> Status:
+        live, found = self._slot.live, self._findings
+        status = Status(
+            model=self._source.model,
+            ready=live is not None,
+            generation=found.generation,
+            refusal=found.refusal,
+            store_error=found.store_error,
+        )
+        if live is None:
+            return status
+        return replace(status, version=live.version, digest=live.digest, data_day=live.data_day, since=live.loaded_at)
+
+    def poll_once(self) -> None:
+        """Look once and do what is to be done. Never raises: what went wrong is in ``status``."""
+        before = self._findings
+        try:
+            self._findings = self._follow(self._source.wanted())
+        except StoreUnavailable as error:
+            self._findings = replace(before, store_error=str(error))
+        except Exception:
+            log.exception("looking at the channel failed unexpectedly")
+            self._findings = replace(before, store_error="an unexpected error; the log has it")
+        now = self._findings.store_error
+        if now != before.store_error:
+            log.log(logging.WARNING if now else logging.INFO, now or "the release store can be read again")
+
+    def _follow(self, channel: Channel | None) -> Findings:
+        found = replace(self._findings, store_error=None)
+        if channel is None:
+            return found
+        wanted, live = channel.champion, self._slot.live
+        if wanted is None or (live and (live.version, live.digest) == (wanted.version, wanted.digest)):
+            return replace(found, generation=channel.generation)
+        if self._quarantined(wanted, channel.generation):
+            return found
+        found = self._go_live(wanted, channel.generation)
+        release_memory()  # of the release that left, or of the one that was refused
+        return found
+
+    def _quarantined(self, release: Release, generation: int) -> bool:
+        known = self._findings.quarantine
+        same = known is not None and (known.release, known.generation) == (release, generation)
+        return same and known is not None and self._clock() < known.until
+
+    def _go_live(self, wanted: Release, generation: int) -> Findings:
+        started = self._clock()
+        try:
+            self._slot.swap(self._load(self._source.model, wanted, self._source.files(wanted)))
+        except ReleaseRefused as error:
+            return self._refuse(wanted, generation, str(error))
+        fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation}
+        log.info("release live", extra={"fields": {**fields, "seconds": round(self._clock() - started, 3)}})
+        return Findings(generation=generation)
+
+    def _refuse(self, wanted: Release, generation: int, reason: str) -> Findings:
+        fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation, "reason": reason}
+        log.error("release refused", extra={"fields": fields})
+        known = self._findings.quarantine
+        again = known is not None and (known.release, known.generation) == (wanted, generation)
+        seconds = min(2 * known.seconds, LAST_RETRY_SECONDS) if known and again else FIRST_RETRY_SECONDS
+        return replace(
+            self._findings,
+            refusal=Refusal(wanted.version, wanted.digest, reason),
+            store_error=None,
+            quarantine=Quarantine(wanted, generation, self._clock() + seconds, seconds),
+        )
+
+    def hint(self) -> Future[None]:
+        """Look at once. The future is done when a look that began after this call has ended."""
+        future: Future[None] = Future()
+        self._hints.append(future)
+        self._wake.set()
+        return future
+
+    def run(self) -> None:
+        """Look, wait, look again, until ``stop``. One event is both clock and switch."""
+        while not self._stopping:
+            self._wake.clear()
+            hints = self._take_hints()
+            self.poll_once()
+            for future in filter(Future.set_running_or_notify_cancel, hints):
+                future.set_result(None)
+            self._wake.wait(self._seconds)
+        for future in self._take_hints():
+            future.cancel()
+
+    def _take_hints(self) -> list[Future[None]]:
+        return [self._hints.popleft() for _ in range(len(self._hints))]
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()

@@ -1,0 +1,54 @@
+"""The settings of serving: read once from ``SERVING_*``, frozen, passed down. No other file reads the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serving.errors import SettingsInvalid
+
+PREFIX = "SERVING_"
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; each is the environment variable ``SERVING_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    store: str = Field(default="file:.gavel/store", description="the release store: file:PATH")
+    model: str = Field(
+        default="car_price", pattern=r"^\w[\w.-]*$", max_length=100, description="whose channel is followed"
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
+    poll_seconds: float = Field(default=1, ge=0.05, le=3600, description="seconds between two looks at the channel")
+    push_token: SecretStr = Field(
+        default=SecretStr(""), description="what POST /v1/reload must bring; empty: refused to all"
+    )
+    max_rows: int = Field(default=1_000, ge=1, le=100_000, description="rows in one request")
+    max_body_bytes: int = Field(default=1 << 20, ge=1_000, le=1 << 28, description="bytes in the body of one request")
+    max_model_bytes: int = Field(default=256 << 20, ge=1, description="a larger model.onnx is refused")
+    drain_seconds: float = Field(
+        default=1, ge=0, le=300, description="seconds between SIGTERM (not ready any more) and the end"
+    )
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsInvalid: a value cannot be used, or a SERVING_ variable has a name that is not a setting.
+    """
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
+            raise SettingsInvalid(f"{name} is not a setting; did you mean {near[0]}?")
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise SettingsInvalid("; ".join(problems)) from error

@@ -1,0 +1,62 @@
+"""What ought to be live, and its files: the channel and the releases of one model in a release store.
+
+Not here: whether a release is good (``loader.py``), or what happens then (``reconciler.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.contract import channel as channels
+from pipeline.contract.bundle import GOLDEN, MANIFEST, MODEL
+from pipeline.contract.channel import Channel, ChannelInvalid, Release
+from serving.errors import ReleaseRefused, StoreUnavailable
+from serving.store import ObjectMissing, ObjectTooLarge, ReleaseStore
+
+MAX_DOCUMENT_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The channel of ``model`` and the releases it names; ``max_model_bytes`` bounds ``model.onnx``."""
+
+    store: ReleaseStore
+    model: str
+    max_model_bytes: int
+
+    def wanted(self) -> Channel | None:
+        """The channel as it is now; ``None`` when there is none yet.
+
+        Raises:
+            StoreUnavailable: the store or the document cannot be read.
+        """
+        key = channels.channel_key(self.model)
+        try:
+            channel = channels.read(self.store.read(key, MAX_DOCUMENT_BYTES))
+        except ObjectMissing:
+            return None
+        except (ObjectTooLarge, ChannelInvalid) as error:
+            raise StoreUnavailable(f"{key}: {error}") from error
+        if channel.model != self.model:
+            raise StoreUnavailable(f"{key} is the channel of another model, {channel.model!r}")
+        return channel
+
+    def files(self, release: Release) -> Mapping[str, bytes]:
+        """The files of a release by name, not verified. The manifest is written last, so it is read first.
+
+        Raises:
+            StoreUnavailable: the store cannot be read, or the release is not there, or not whole.
+            ReleaseRefused: a file is larger than allowed.
+        """
+        limits = {MANIFEST: MAX_DOCUMENT_BYTES, GOLDEN: MAX_DOCUMENT_BYTES, MODEL: self.max_model_bytes}
+        prefix = channels.release_prefix(self.model, release.version)
+        return {name: self._file(f"{prefix}/{name}", limit) for name, limit in limits.items()}
+
+    def _file(self, key: str, limit: int) -> bytes:
+        try:
+            return self.store.read(key, limit)
+        except ObjectMissing as error:
+            raise StoreUnavailable(f"the channel names a release of which {key} is not in the store") from error
+        except ObjectTooLarge as error:
+            raise ReleaseRefused(str(error)) from error

@@ -1,0 +1,102 @@
+"""serving/body.py"""
+
+import asyncio
+import json
+
+import pytest
+
+from pipeline.contract.schema import RowsInvalid
+from serving.body import read_body, read_rows, strict_json
+from serving.errors import RequestRefused
+
+
+async def chunks(*parts):
+    for part in parts:
+        yield part
+
+
+def read(*parts, declared=None, limit=10):
+    return asyncio.run(read_body(chunks(*parts), declared, limit))
+
+
+def test_a_body_comes_in_parts():
+    """The parts are put together, up to the limit."""
+    assert read(b"12345", b"", b"67890") == b"1234567890"
+
+
+@pytest.mark.parametrize("declared", ["11", "9" * 5_000, "-1", "x"])
+def test_a_declared_length_above_the_limit_is_refused_unread(declared):
+    """Not one chunk is taken."""
+    with pytest.raises(RequestRefused) as caught:
+        read(declared=declared)
+    assert caught.value.code == "body_too_large"
+
+
+def test_the_limit_is_kept_while_reading():
+    """A body that is longer than it says, or says nothing, is refused too."""
+    with pytest.raises(RequestRefused) as caught:
+        read(b"123456", b"123456", declared="3")
+    assert caught.value.code == "body_too_large"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": -Infinity}',
+        b'{"a": 1, "a": 2}',
+        b'[{"a": {"b": 1, "b": 1}}]',
+        b"\xff\xfe",
+        "{}".encode("utf-16"),
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"1" * 5_000,
+        b'"\n"',
+        b"{} {}",
+        b"{'a': 1}",
+        b'{"a": 01}',
+    ],
+)
+def test_what_is_not_strict_json_is_refused(body):
+    """Refused with the code not_json, and without a word of the body in the message."""
+    with pytest.raises(RequestRefused) as caught:
+        strict_json(body)
+    assert caught.value.code == "not_json"
+    assert "nonsense" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ([], "wrong_shape"),
+        ("rows", "wrong_shape"),
+        (None, "wrong_shape"),
+        ({}, "wrong_shape"),
+        ({"rows": {}}, "wrong_shape"),
+        ({"rows": [{}], "more": 1}, "wrong_shape"),
+        ({"rows": []}, "no_rows"),
+        ({"rows": [{}] * 4}, "too_many_rows"),
+    ],
+)
+def test_another_shape_is_refused(document, code):
+    """The body is an object with rows and nothing else."""
+    with pytest.raises(RequestRefused) as caught:
+        read_rows(json.dumps(document).encode(), 3)
+    assert caught.value.code == code
+
+
+def test_rows_that_are_no_objects_are_named():
+    """Each wrong row is an error of its own."""
+    with pytest.raises(RowsInvalid) as caught:
+        read_rows(b'{"rows": [1, {}, null]}', 3)
+    assert [(error.row, error.code) for error in caught.value.errors] == [(0, "not_an_object"), (2, "not_an_object")]
+
+
+def test_rows_come_out_as_they_were():
+    """Values are not touched here."""
+    assert read_rows('{"rows": [{"a": "é", "b": null}]}'.encode(), 3) == [{"a": "é", "b": None}]

@@ -1,0 +1,109 @@
+"""serving/loader.py"""
+
+import dataclasses
+
+import pytest
+from onnx import TensorProto
+
+from pipeline.contract.bundle import Golden
+from pipeline.contract.channel import Release
+from pipeline.contract.schema import Column, Schema
+from serving.errors import ReleaseRefused
+from serving.loader import load
+from tests.serving import tiny
+
+
+def refusal(made) -> str:
+    with pytest.raises(ReleaseRefused) as caught:
+        load(tiny.MODEL, tiny.release_of(1, made), made.files)
+    return str(caught.value)
+
+
+def test_a_good_release_is_loaded_and_has_answered(loaded):
+    """What comes out knows its version, digest, day and schema."""
+    assert (loaded.version, loaded.digest, loaded.data_day) == (1, tiny.bundle(1).digest, "2015-06-01")
+    assert loaded.schema == tiny.SCHEMA
+    assert loaded.loaded_at.endswith("+00:00")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "golden.json"])
+def test_any_changed_byte_is_refused(name):
+    """The digest in the channel stands for every byte of the bundle."""
+    made = tiny.bundle(1)
+    data = bytearray(made.files[name])
+    data[len(data) // 2] ^= 1
+    with pytest.raises(ReleaseRefused, match=f"{name} has SHA-256"):
+        load(tiny.MODEL, tiny.release_of(1, made), {**made.files, name: bytes(data)})
+
+
+def test_a_whole_bundle_that_the_channel_does_not_name_is_refused():
+    """An untouched bundle of another release is still the wrong one."""
+    with pytest.raises(ReleaseRefused, match=r"manifest\.json has SHA-256"):
+        load(tiny.MODEL, Release(1, "0" * 64, "2015-06-01"), tiny.bundle(1).files)
+
+
+def test_the_release_of_another_model_is_refused():
+    """A bundle says whose it is."""
+    assert refusal(tiny.bundle(1, model_name="boats")) == "the release is of the model 'boats', not 'car_price'"
+
+
+@pytest.mark.parametrize("data", [b"", b"not onnx", b"<html></html>", b"\x80\x04N.", b"\x08\x0a"])
+def test_bytes_that_are_no_model_are_refused(data):
+    """With a right checksum the loader itself must cope."""
+    assert refusal(tiny.bundle(1, model=data))
+
+
+def test_a_model_cut_short_is_refused_at_every_length():
+    """No truncated model with a right checksum is taken for a whole one."""
+    whole = tiny.onnx_model(1)
+    for length in range(0, len(whole), max(1, len(whole) // 40)):
+        assert refusal(tiny.bundle(1, model=whole[:length]))
+
+
+def test_an_input_with_another_name_is_refused():
+    """The reason names the input that the manifest does not know."""
+    made = tiny.bundle(1, model=tiny.onnx_model(1, renamed={"miles": "km"}))
+    assert refusal(made) == "input km is tensor(double) in the model and missing in the manifest"
+
+
+def test_an_input_of_another_type_is_refused():
+    """A float32 model would answer other prices than those that were proven."""
+    made = tiny.bundle(1, model=tiny.onnx_model(1, number=TensorProto.FLOAT))
+    assert refusal(made) == "input guide is tensor(float) in the model and tensor(double) in the manifest"
+
+
+def test_a_missing_output_is_refused():
+    """The manifest's outputs and the model's are the same set."""
+    schema = Schema(tiny.COLUMNS, "USD", outputs=("price", "low", "high", "median"))
+    assert (
+        refusal(tiny.bundle(1, schema=schema))
+        == "output median is missing in the model and tensor(double) in the manifest"
+    )
+
+
+def test_a_fixed_batch_size_is_refused():
+    """A model for one row only cannot answer many."""
+    assert "must be [N, 1]" in refusal(tiny.bundle(1, model=tiny.onnx_model(1, batch=1)))
+
+
+@pytest.mark.parametrize("columns", [(), (*tiny.COLUMNS, tiny.COLUMNS[0]), (Column("year", "picture"),)])
+def test_columns_that_make_no_sense_are_refused(columns):
+    """No columns, a column twice, an unknown kind."""
+    made = tiny.bundle(1, model=tiny.onnx_model(1))
+    schema = dataclasses.replace(tiny.SCHEMA, inputs=columns)
+    assert refusal(tiny.bundle(1, schema=schema, model=made.model, golden=made.golden))
+
+
+@pytest.mark.parametrize(
+    ("golden", "reason"),
+    [
+        (Golden((tiny.ROW,), (tiny.expected(2, tiny.ROW),)), "golden row 0: price is 25413, recorded was 26413"),
+        (Golden((tiny.ROW,), ({"price": 25413.0},)), "KeyError"),
+        (Golden(({"color": "red"},), (tiny.expected(1, tiny.ROW),)), "no such column"),
+        (Golden((tiny.NO_PRICE,), (tiny.expected(1, tiny.NO_PRICE),)), "no finite answer"),
+        (Golden(("text",), (tiny.expected(1, tiny.ROW),)), "cannot be loaded"),
+    ],
+)
+def test_golden_rows_that_are_not_answered_as_recorded_are_refused(golden, reason):
+    """The slot only ever holds something that has answered rightly."""
+    assert reason in refusal(tiny.bundle(1, golden=golden))

@@ -1,0 +1,253 @@
+"""serving/reconciler.py"""
+
+import threading
+
+import pytest
+
+from pipeline.contract.channel import channel_key
+from serving import loader
+from serving.errors import ReleaseRefused
+from serving.reconciler import FIRST_RETRY_SECONDS, Reconciler
+from serving.slot import Slot
+from serving.source import Source
+from serving.store import FileStore
+from tests.serving import tiny
+
+
+class World:
+    """A reconciler with a hand on its clock and an eye on what it loads."""
+
+    def __init__(self, root):
+        self.root, self.slot, self.loads, self.now = root, Slot(), [], 0.0
+        source = Source(FileStore(root), tiny.MODEL, 1 << 20)
+        self.reconciler = Reconciler(source, self.load, self.slot, 60, lambda: self.now)
+
+    def load(self, model, release, files):
+        self.loads.append(release.version)
+        return loader.load(model, release, files)
+
+    def look(self):
+        self.reconciler.poll_once()
+        return self.reconciler.status()
+
+
+@pytest.fixture
+def world(root):
+    return World(root)
+
+
+def bad(version):
+    return tiny.bundle(version, model=tiny.onnx_model(version + 1))
+
+
+def test_an_empty_store_leaves_the_slot_empty_without_complaint(world):
+    """No channel yet is not an error."""
+    status = world.look()
+    assert (status.ready, status.version, status.store_error) == (False, None, None)
+
+
+def test_the_release_of_the_channel_goes_live(world):
+    """One look is enough, and the status says what is live since when."""
+    release = tiny.go(world.root, 1)
+    status = world.look()
+    assert (status.ready, status.version, status.digest, status.generation) == (True, 1, release.digest, 1)
+    assert (status.data_day, status.since) == ("2015-06-01", world.slot.live.loaded_at)
+
+
+def test_what_is_live_is_not_loaded_again(world):
+    """A look without change costs one small read."""
+    tiny.go(world.root, 1)
+    for _ in range(5):
+        world.look()
+    assert world.loads == [1]
+
+
+def test_a_new_generation_of_the_same_release_is_followed_without_loading(world):
+    """The generation tells a deploy that its change has arrived."""
+    release = tiny.go(world.root, 1)
+    world.look()
+    tiny.point(world.root, release, 9)
+    assert world.look().generation == 9
+    assert world.loads == [1]
+
+
+def test_a_rollback_is_a_change_like_any_other(world):
+    """An older version named by the channel goes live."""
+    first = tiny.go(world.root, 1)
+    world.look()
+    tiny.go(world.root, 2)
+    assert world.look().version == 2
+    tiny.point(world.root, first, 3)
+    assert (world.look().version, world.look().generation) == (1, 3)
+
+
+def test_only_the_last_of_many_changes_is_loaded(world):
+    """Changes between two looks are skipped."""
+    for version in range(1, 6):
+        tiny.go(world.root, version)
+    world.look()
+    assert world.loads == [5]
+
+
+def test_a_refused_release_leaves_the_old_one_answering(world):
+    """The reason is in the status; the generation stays that of the channel last followed."""
+    tiny.go(world.root, 1)
+    world.look()
+    release = tiny.go(world.root, 2, bad(2))
+    status = world.look()
+    assert (status.version, status.generation, status.ready) == (1, 1, True)
+    assert (status.refusal.version, status.refusal.digest) == (2, release.digest)
+    assert status.refusal.reason.startswith("golden row 0")
+
+
+def test_a_refused_release_is_not_tried_at_every_look(world):
+    """No storm: the same digest waits, then waits twice as long."""
+    tiny.go(world.root, 2, bad(2))
+    for _ in range(10):
+        world.look()
+    assert world.loads == [2]
+    world.now += FIRST_RETRY_SECONDS
+    for _ in range(10):
+        world.look()
+    assert world.loads == [2, 2]
+    world.now += FIRST_RETRY_SECONDS
+    world.look()
+    assert world.loads == [2, 2]
+    world.now += FIRST_RETRY_SECONDS
+    world.look()
+    assert world.loads == [2, 2, 2]
+
+
+def test_a_refused_release_named_again_is_tried_at_once(world):
+    """A new generation is somebody's new wish."""
+    release = tiny.go(world.root, 2, bad(2))
+    world.look()
+    tiny.point(world.root, release, 3)
+    world.look()
+    assert world.loads == [2, 2]
+
+
+def test_the_refusal_is_remembered_until_another_release_goes_live(world):
+    """After a rollback one still sees what was refused and why."""
+    first = tiny.go(world.root, 1)
+    world.look()
+    tiny.go(world.root, 2, bad(2))
+    world.look()
+    tiny.point(world.root, first, 3)
+    assert world.look().refusal.version == 2
+    tiny.go(world.root, 4)
+    assert world.look().refusal is None
+
+
+def test_a_store_that_is_away_leaves_the_old_release_answering(world):
+    """The status says why, and the store coming back heals it."""
+    tiny.go(world.root, 1)
+    world.look()
+    away = world.root.with_name("away")
+    world.root.rename(away)
+    status = world.look()
+    assert (status.version, status.ready) == (1, True)
+    assert "does not exist" in status.store_error
+    away.rename(world.root)
+    tiny.go(world.root, 2)
+    assert (world.look().version, world.look().store_error) == (2, None)
+
+
+def test_a_channel_without_champion_or_gone_empties_nothing(world):
+    """The last release is never unloaded without a better one."""
+    tiny.go(world.root, 1)
+    world.look()
+    tiny.point(world.root, None, 2)
+    assert (world.look().version, world.look().generation) == (1, 2)
+    (world.root / channel_key(tiny.MODEL)).unlink()
+    assert world.look().version == 1
+
+
+def test_a_release_half_written_is_waited_for(world):
+    """A channel that is ahead of its release is no refusal."""
+    release = tiny.release_of(1, tiny.bundle(1))
+    tiny.point(world.root, release, 1)
+    status = world.look()
+    assert (status.refusal, status.version) == (None, None)
+    assert "manifest.json is not in the store" in status.store_error
+    tiny.publish(world.root, 1)
+    assert world.look().version == 1
+
+
+def test_the_unexpected_is_survived(world, caplog):
+    """A defect in a look costs that look only, and is logged."""
+    tiny.go(world.root, 1)
+    world.reconciler._load = lambda *_: 1 / 0
+    assert world.look().store_error == "an unexpected error; the log has it"
+    assert "ZeroDivisionError" in caplog.text
+    world.reconciler._load = world.load
+    assert world.look().version == 1
+
+
+def test_what_happens_is_logged_once(world, caplog):
+    """Live, refused and unreadable are one line each, not one a look."""
+    caplog.set_level("INFO")
+    tiny.go(world.root, 1)
+    world.look()
+    tiny.go(world.root, 2, bad(2))
+    world.look()
+    world.look()
+    world.root.rename(world.root.with_name("away"))
+    world.look()
+    world.look()
+    assert [(r.levelname, r.fields["version"]) for r in caplog.records if hasattr(r, "fields")] == [
+        ("INFO", 1),
+        ("ERROR", 2),
+    ]
+    assert sum("does not exist" in r.message for r in caplog.records) == 1
+
+
+@pytest.fixture
+def running(world):
+    thread = threading.Thread(target=world.reconciler.run)
+    thread.start()
+    yield world
+    world.reconciler.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_hint_is_done_when_a_whole_look_has_passed(running):
+    """With a minute between looks, a hint still makes a change live at once."""
+    running.reconciler.hint().result(10)
+    tiny.go(running.root, 1)
+    running.reconciler.hint().result(10)
+    assert running.slot.take().version == 1
+
+
+def test_many_hints_share_their_looks(running):
+    """A hundred hints at once load nothing a hundred times, and all are answered."""
+    tiny.go(running.root, 1)
+    for future in [running.reconciler.hint() for _ in range(100)]:
+        future.result(10)
+    assert running.loads == [1]
+
+
+def test_a_hint_that_nobody_waits_for_any_more_harms_nothing(running):
+    """A client may go away while its look is under way."""
+    running.reconciler.hint().cancel()
+    running.reconciler.hint().result(10)
+
+
+def test_hints_that_come_too_late_are_cancelled(world):
+    """Nobody waits for a reconciler that has stopped."""
+    hint = world.reconciler.hint()
+    world.reconciler.stop()
+    world.reconciler.run()
+    assert hint.cancelled()
+
+
+def test_a_load_may_raise_any_refusal(world):
+    """The loader is a function that is handed in; a stricter one can take its place."""
+
+    def refuse(*_):
+        raise ReleaseRefused("too slow")
+
+    world.reconciler._load = refuse
+    tiny.go(world.root, 1)
+    assert world.look().refusal.reason == "too slow"
