@@ -8,21 +8,14 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.arguments import Options, parse
 from local.errors import CannotRun
-from local.layout import HOST, REPOSITORY, SERVICES, Ports, State
+from local.layout import HOST, REPOSITORY, SERVICES, Ports
 
-OLDEST, NEWEST = (3, 11), (3, 14)
 FIRST_RUN_BYTES, LATER_RUN_BYTES = 3_000_000_000, 300_000_000
-
-
-def check_python(version: tuple[int, int]) -> None:
-    """Raises ``CannotRun`` when Airflow has no release for this Python."""
-    if not OLDEST <= version <= NEWEST:
-        asked, found = "{}.{} to {}.{}".format(*OLDEST, *NEWEST), "{}.{}".format(*version)
-        raise CannotRun(f"Gavel needs Python {asked}, this is {found}; name another one with PYTHON=...")
 
 
 def check_disk(folder: Path, needed: int) -> None:
@@ -43,7 +36,7 @@ def check_ports(ports: Ports) -> None:
         if not is_free(numbers[name]):
             raise CannotRun(
                 f"port {numbers[name]} is taken by another program; choose another one for {name} "
-                f"with: make run PORT_{name.upper()}={numbers[name] + 10000 if numbers[name] < 50000 else 18080}"
+                f"with: make run PORT_{name.upper()}={_free_port(numbers)}"
             )
 
 
@@ -58,11 +51,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-def check_machine(options: Options, state: State, *, version: tuple[int, int], installed: bool) -> None:
+def _free_port(taken: Mapping[str, int]) -> int:
+    """A port to propose."""
+    return next(port for port in range(18_000, 19_000) if port not in taken.values() and is_free(port))
+
+
+def check_machine(options: Options, *, installed: bool) -> None:
     """All checks; the ports only when the stack is not running already. Raises ``CannotRun``."""
-    check_python(version)
-    check_disk(state.root.parent, LATER_RUN_BYTES if installed else FIRST_RUN_BYTES)
-    if not state.running_file.exists():
+    check_disk(REPOSITORY, LATER_RUN_BYTES if installed else FIRST_RUN_BYTES)
+    if not options.state.running_file.exists():
         check_ports(options.ports)
 
 
@@ -70,7 +67,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     try:
         installed = (REPOSITORY / ".venv-serving" / "bin" / "python").exists()
-        check_machine(options, options.state, version=sys.version_info[:2], installed=installed)
+        check_machine(options, installed=installed)
     except CannotRun as error:
         sys.stderr.write(f"Cannot run: {error}\n")
         return 1

@@ -71,7 +71,7 @@ def _belongs(process: psutil.Process, state: State, running: Running | None) -> 
             return False
         if running is not None and running.has(process):
             return True
-        return process.environ().get(MARKER) == str(state.root)
+        return bool(process.environ().get(MARKER) == str(state.root))
     except (psutil.Error, OSError):
         return False
 

@@ -1,0 +1,106 @@
+# What a person types; `make help` lists it. Needs nothing but Python (3.11 to 3.14) and make.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c '$(SUITABLE)' 2>/dev/null && echo $$p && break; done)
+endif
+
+UV := .gavel/uv/bin/uv
+R := requirements
+# uv does not read pip's settings: pass on a mirror and its certificate. Rich output of uv's is for terminals only.
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+ifeq ($(UV_DEFAULT_INDEX),)
+unexport UV_DEFAULT_INDEX
+endif
+export SSL_CERT_FILE ?= $(PIP_CERT)
+ifeq ($(SSL_CERT_FILE),)
+unexport SSL_CERT_FILE
+endif
+export UV_LINK_MODE ?= hardlink
+export UV_NO_PROGRESS ?= $(if $(TERM),,1)
+
+# An environment carries the checksum of the lock files (and of the folder) it was made from: a second time costs nothing.
+sum = $(shell (cat $(1); pwd) | cksum | cut -d' ' -f1)
+MAIN := .venv/made-from-$(call sum,$(R)/main.lock)
+DEV := .venv/dev-made-from-$(call sum,$(R)/main.lock $(R)/dev.lock)
+SERVING := .venv-serving/made-from-$(call sum,$(R)/serving.lock)
+SERVING_TEST := .venv-serving-test/made-from-$(call sum,$(R)/serving-test.lock)
+
+# $(call environment,FOLDER,LOCK FILES): exactly what the lock files name, each file checked by its hash.
+define environment
+@echo "Installing $(1) ..."
+@[ -x $(1)/bin/python ] || $(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
+@rm -f $(1)/made-from-* $(1)/dev-made-from-*
+@$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+endef
+
+OPTIONS = $(if $(SOURCE),--source '$(SOURCE)') $(if $(PORT_AIRFLOW),--port-airflow '$(PORT_AIRFLOW)') \
+	$(if $(PORT_MLFLOW),--port-mlflow '$(PORT_MLFLOW)') $(if $(PORT_SERVING),--port-serving '$(PORT_SERVING)')
+PYTEST ?=
+
+.PHONY: help run stop test test-e2e check fix clean python ready
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ready ## start everything, train on the newest day, print where to look (SOURCE=..., PORT_AIRFLOW=..., ...)
+	@$(MAKE) $(MAIN) $(SERVING)
+	@.venv/bin/python -m local.run $(OPTIONS)
+
+stop: ## end every process of `make run`
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m local.stop; else echo "Nothing was running."; fi
+
+test: $(DEV) $(SERVING) $(SERVING_TEST) ## run the tests (PYTEST='-k word' chooses)
+	.venv/bin/python -m pytest --ignore tests/serving --ignore tests/contract -m 'not e2e' $(PYTEST)
+	.venv-serving-test/bin/python -m pytest tests/contract tests/serving $(PYTEST)
+
+test-e2e: $(DEV) $(SERVING) ## run the whole stack in a copy of this folder and ask it for prices
+	.venv/bin/python -m pytest tests/e2e -m e2e $(PYTEST)
+
+check: $(DEV) ## look for mistakes without running anything: ruff, mypy, the walls between the packages
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+fix: $(DEV) ## let ruff format and mend the code
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean: stop ## remove the environments and all state, data and models of `make run`
+	rm -rf .gavel .venv .venv-serving .venv-serving-test
+
+ready: python
+	@$(PYTHON) -m local.preflight $(OPTIONS)
+
+python:
+	@'$(PYTHON)' -c '$(SUITABLE)' 2>/dev/null || { \
+	echo "Gavel needs Python 3.11 to 3.14$(if $(PYTHON), and '$(PYTHON)' is not one,, and there is none here): name one with PYTHON=..." >&2; exit 1; }
+
+$(UV): $(R)/uv.lock | python
+	@echo "Fetching uv ..."
+	@rm -rf .gavel/uv
+	@'$(PYTHON)' -m venv .gavel/uv || { \
+	echo "This Python has no venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@.gavel/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(R)/uv.lock
+	@touch $@
+
+$(MAIN): | $(UV)
+	$(call environment,.venv,$(R)/main.lock)
+	@touch $@
+
+$(DEV): | $(UV)
+	$(call environment,.venv,$(R)/main.lock $(R)/dev.lock)
+	@touch $(MAIN) $@
+
+$(SERVING): | $(UV)
+	$(call environment,.venv-serving,$(R)/serving.lock)
+	@touch $@
+
+$(SERVING_TEST): | $(UV)
+	$(call environment,.venv-serving-test,$(R)/serving-test.lock)
+	@touch $@
