@@ -1,0 +1,131 @@
+"""Asking the serving replicas: a hint to look at the channel, what they serve, and the golden rows.
+
+Not here: which release they ought to serve (``pipeline/deploy.py``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import requests
+
+from pipeline.contract.bundle import Bundle
+from pipeline.contract.channel import Release
+from pipeline.contract.status import Status
+from pipeline.errors import DeployFailed, ModelRefused
+
+CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
+POLL_SECONDS = 0.1
+SLOWEST_POLL_SECONDS = 1.0
+
+
+class Replicas:
+    """The serving processes at ``urls``. ``wanted`` says whether the release is still the one that ought to be live."""
+
+    def __init__(self, urls: Sequence[str], token: str, wanted: Callable[[], bool]) -> None:
+        self._urls = tuple(url.rstrip("/") for url in urls)
+        self._token = token
+        self._wanted = wanted
+
+    def push(self) -> None:
+        """Tell each replica to look at the channel now. Only a hint: a replica that misses it looks by itself soon."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        for url in self._urls:
+            try:
+                requests.post(f"{url}/v1/reload", headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
+            except requests.RequestException:
+                continue
+
+    def serve(self, bundle: Bundle, release: Release, generation: int, seconds: float) -> bool:
+        """Push, then wait until every replica serves the release and answers its golden rows.
+
+        False when another release took its place meanwhile.
+
+        Raises:
+            DeployFailed: a replica did not get there within ``seconds``.
+            ModelRefused: a replica refused the release or answers wrongly.
+        """
+        self.push()
+        deadline = time.monotonic() + seconds
+        for url in self._urls:
+            if not self._wait(url, release, generation, deadline):
+                return False
+        for url in self._urls:
+            _check_golden(url, bundle)
+        return self._wanted()
+
+    def _wait(self, url: str, release: Release, generation: int, deadline: float) -> bool:
+        pause = POLL_SECONDS
+        while True:
+            status, trouble = _status(url)
+            if status is not None:
+                if status.ready and status.digest == release.digest:
+                    return True
+                _raise_refusal(url, status, release)
+                if (status.generation or 0) > generation and not self._wanted():
+                    return False
+                trouble = _trouble(status)
+            if time.monotonic() > deadline:
+                if not self._wanted():
+                    return False
+                raise DeployFailed(f"{url} does not serve version {release.version} in time: {trouble}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+
+
+def _status(url: str) -> tuple[Status | None, str]:
+    """What a replica says of itself; without an answer, why there is none."""
+    try:
+        response = requests.get(f"{url}/v1/model", timeout=(CONNECT_SECONDS, READ_SECONDS))
+        return Status.from_dict(response.json()), ""
+    except requests.ConnectionError:
+        return None, "there is no answer"
+    except requests.Timeout:
+        return None, f"there is no answer within {READ_SECONDS:g} s"
+    except (requests.RequestException, ValueError, TypeError, AttributeError):
+        return None, "its answer is not the status of a serving process"
+
+
+def _trouble(status: Status) -> str:
+    if status.store_error:
+        return f"it cannot read the release store ({status.store_error})"
+    return f"it serves version {status.version or 'none'}" + ("" if status.ready else " and is not ready")
+
+
+def _raise_refusal(url: str, status: Status, release: Release) -> None:
+    if status.refusal is not None and status.refusal.digest == release.digest:
+        raise ModelRefused(f"{url} refused version {release.version}: {status.refusal.reason}")
+
+
+def _check_golden(url: str, bundle: Bundle) -> None:
+    """The recorded rows must be answered by this bundle, within its tolerance."""
+    golden = bundle.golden
+    timeout = (CONNECT_SECONDS, READ_SECONDS)
+    try:
+        response = requests.post(f"{url}/v1/predict", json={"rows": list(golden.rows)}, timeout=timeout)
+        if response.status_code in {429, 503}:
+            raise DeployFailed(f"{url} is too busy to answer the golden rows (HTTP {response.status_code})")
+        document = response.json()
+    except requests.ConnectionError as error:
+        raise DeployFailed(f"{url} does not answer the golden rows") from error
+    except requests.RequestException as error:
+        raise ModelRefused(f"{url} does not answer the golden rows in JSON within {READ_SECONDS:g} s") from error
+    if response.status_code != requests.codes.ok:
+        raise ModelRefused(f"{url} refuses the golden rows (HTTP {response.status_code}): {response.text[:300]}")
+    if document.get("digest") != bundle.digest:
+        raise DeployFailed(f"{url} answered the golden rows with version {document.get('version')}")
+    _compare(url, golden.answers, document.get("predictions", []), golden.tolerance)
+
+
+def _compare(
+    url: str, wanted: Sequence[Mapping[str, float]], given: Sequence[Mapping[str, Any]], tolerance: float
+) -> None:
+    if len(given) != len(wanted):
+        raise ModelRefused(f"{url} answered {len(given)} of {len(wanted)} golden rows")
+    for row, (want, got) in enumerate(zip(wanted, given, strict=True)):
+        for name, value in want.items():
+            answer = got.get(name)
+            if not isinstance(answer, int | float) or not abs(answer - value) <= tolerance * max(abs(value), 1e-9):
+                raise ModelRefused(f"{url} answers {name} of golden row {row} with {answer}, recorded is {value}")
