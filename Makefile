@@ -11,7 +11,7 @@ endif
 
 UV := .gavel/uv/bin/uv
 R := requirements
-# uv does not read pip's settings: pass on a mirror and its certificate. Rich output of uv's is for terminals only.
+# uv does not read pip's settings: pass on a mirror and its certificate.
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 ifeq ($(UV_DEFAULT_INDEX),)
 unexport UV_DEFAULT_INDEX
@@ -20,8 +20,6 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 ifeq ($(SSL_CERT_FILE),)
 unexport SSL_CERT_FILE
 endif
-export UV_LINK_MODE ?= hardlink
-export UV_NO_PROGRESS ?= $(if $(TERM),,1)
 
 # An environment carries the checksum of the lock files (and of the folder) it was made from: a second time costs nothing.
 sum = $(shell (cat $(1); pwd) | cksum | cut -d' ' -f1)
@@ -32,7 +30,7 @@ SERVING_TEST := .venv-serving-test/made-from-$(call sum,$(R)/serving-test.lock)
 
 # $(call environment,FOLDER,LOCK FILES): exactly what the lock files name, each file checked by its hash.
 define environment
-@echo "Installing $(1) ..."
+@echo "Installing $(1)$(3) ..."
 @[ -x $(1)/bin/python ] || $(UV) venv --quiet --clear --python '$(PYTHON)' $(1)
 @rm -f $(1)/made-from-* $(1)/dev-made-from-*
 @$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
@@ -48,7 +46,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ready ## start everything, train on the newest day, print where to look (SOURCE=..., PORT_AIRFLOW=..., ...)
-	@$(MAKE) $(MAIN) $(SERVING)
+	@$(MAKE) --silent $(MAIN) $(SERVING)
 	@.venv/bin/python -m local.run $(OPTIONS)
 
 stop: ## end every process of `make run`
@@ -90,7 +88,7 @@ $(UV): $(R)/uv.lock | python
 	@touch $@
 
 $(MAIN): | $(UV)
-	$(call environment,.venv,$(R)/main.lock)
+	$(call environment,.venv,$(R)/main.lock, (about 1.2 GB: some minutes the first time))
 	@touch $@
 
 $(DEV): | $(UV)

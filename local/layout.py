@@ -102,6 +102,7 @@ class State:
         folders = (self.root, self.store, self.scratch, self.mlflow, self.airflow, self.logs, self.socket.parent)
         for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,20 +79,22 @@ def _belongs(process: psutil.Process, state: State, running: Running | None) -> 
 def end_all(state: State) -> int:
     """End every process of the stack, politely first; how many there were. Returns when none is left."""
     found = members(state)
-    running, supervisor = Running.read(state), Supervisor(state)
-    if running is not None and supervisor.answers():
-        supervisor.shut_down()
-        psutil.wait_procs([p for p in found if p.pid == running.session], timeout=POLITE_SECONDS)
-    _end_rest(state)
-    state.running_file.unlink(missing_ok=True)
-    state.socket.unlink(missing_ok=True)
-    return len(found)
-
-
-def _end_rest(state: State) -> None:
+    if found and Supervisor(state).answers():
+        Supervisor(state).shut_down()
+        _wait(state, POLITE_SECONDS)
     deadline = time.monotonic() + TERM_SECONDS
     while rest := members(state):
         for process in rest:
             with contextlib.suppress(psutil.Error):
                 process.kill() if time.monotonic() > deadline else process.terminate()
-        psutil.wait_procs(rest, timeout=1)
+        _wait(state, 1)
+    state.running_file.unlink(missing_ok=True)
+    state.socket.unlink(missing_ok=True)
+    return len(found)
+
+
+def _wait(state: State, seconds: float) -> None:
+    """Until the supervisor and its programs are gone; not ``psutil.wait_procs``, which waits for zombies as well."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and members(state):
+        time.sleep(0.1)

@@ -36,6 +36,8 @@ def start(stack: Stack, console: Console) -> Airflow:
     with Board(console, "Starting", NAMES) as board:
         process = supervisor.start(programs, variables)
         Running.of(process.pid, stack.ports, stack.source).write(stack.state)
+        for name in NAMES:
+            board.set(name, "working")
         for program in programs:
             if program.name == "airflow-api-server":
                 _make_tables(stack.state, variables, board)

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from local.keys import USER, Keys
 from local.layout import Stack
@@ -21,11 +19,12 @@ from pipeline.contract.schema import Schema
 def print_summary(stack: Stack, keys: Keys, console: Console) -> None:
     """Print the closing lines; says so when no release is live."""
     urls = stack.ports
-    table = Table.grid(padding=(0, 2))
-    table.add_row("  Airflow", urls.url("airflow"), f"log in as [bold]{USER}[/] with [bold]{escape(keys.password)}[/]")
-    table.add_row("  MLflow", f"{urls.url('mlflow')}/#/models/{stack.model}", "")
-    table.add_row("  serving", f"{urls.url('serving')}/docs", "")
-    console.print(table)
+    for name, url, note in (
+        ("Airflow", urls.url("airflow"), f"log in as {USER} with the password {keys.password}"),
+        ("MLflow", f"{urls.url('mlflow')}/#/models/{stack.model}", ""),
+        ("serving", f"{urls.url('serving')}/docs", ""),
+    ):
+        console.print(f"  {name:8} {url:24}  {note}".rstrip(), highlight=False, markup=False, soft_wrap=True)
     release = live(stack)
     if release is None:
         console.print("\nNo release is live yet.", highlight=False)
