@@ -34,10 +34,11 @@ async def predict(request: Request) -> Response:
     _check_type(request)
     declared = request.headers.get("content-length")
     body = await read_body(request.stream(), declared, service.settings.max_body_bytes)
-    rows = await _call(len(body) > INLINE_BYTES, read_rows, body, service.settings.max_rows)
+    large = len(body) > INLINE_BYTES
+    rows = await _call(large, read_rows, body, service.settings.max_rows)
     release = service.slot.take()
     request.scope["release"] = release  # for the headers of this answer
-    content = await _call(len(rows) > INLINE_ROWS, _answer, release, rows)
+    content = await _call(large or len(rows) > INLINE_ROWS, _answer, release, rows)
     return Response(content, media_type="application/json")
 
 

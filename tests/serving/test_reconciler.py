@@ -184,6 +184,17 @@ def test_the_unexpected_is_survived(world, caplog):
     assert world.look().version == 1
 
 
+def test_memory_is_given_back_after_each_load_and_only_then(world, monkeypatch):
+    """Also after a refusal; a look without change costs nothing."""
+    calls = []
+    monkeypatch.setattr("serving.reconciler.release_memory", lambda: calls.append(world.loads[-1]))
+    for made in (tiny.bundle(1), bad(2)):
+        tiny.go(world.root, len(calls) + 1, made)
+        world.look()
+        world.look()
+    assert calls == [1, 2]
+
+
 def test_what_happens_is_logged_once(world, caplog):
     """Live, refused and unreadable are one line each, not one a look."""
     caplog.set_level("INFO")

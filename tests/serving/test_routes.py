@@ -1,6 +1,8 @@
 """serving/routes.py"""
 
+import dataclasses
 import json
+import threading
 
 import pytest
 
@@ -38,6 +40,31 @@ def test_answers_keep_the_order_of_the_rows(client, count):
     rows = [{"guide": 100 + i} for i in range(count)]
     found = client.post("/v1/predict", json={"rows": rows}).json()["predictions"]
     assert found == [tiny.expected(1, row) for row in rows]
+
+
+class Watched:
+    """A session that notes in which thread it ran."""
+
+    def __init__(self, session):
+        self.session, self.threads = session, []
+
+    def run(self, names, arrays):
+        self.threads.append(threading.current_thread().name)
+        return self.session.run(names, arrays)
+
+
+def test_more_than_64_rows_do_not_hold_the_event_loop(client):
+    """Small requests are answered where they arrive; many rows or many bytes in a thread of their own."""
+    slot = client.app.state.service.slot
+    client.app.state.service.reconciler.stop()
+    watched = Watched(slot.live.session)
+    slot.swap(dataclasses.replace(slot.live, session=watched))
+    for count in (1, 64, 65):
+        assert client.post("/v1/predict", json={"rows": [tiny.ROW] * count}).status_code == 200
+    assert client.post("/v1/predict", content=row() + b" " * 40_000).status_code == 200
+    one, many, more, long = watched.threads
+    assert one == many
+    assert one not in {more, long}
 
 
 @pytest.mark.parametrize("value", [None, "never seen", "", "é漢字🚗"])
@@ -195,10 +222,17 @@ def test_a_push_of_a_bad_release_answers_why_it_was_refused(root, client):
     assert document["refusal"]["reason"]
 
 
-def test_a_push_that_takes_long_is_answered_202(client, monkeypatch):
-    """The caller is not held for ever by a slow load."""
-    monkeypatch.setattr("serving.routes.RELOAD_WAIT_SECONDS", 0)
+def test_a_push_that_takes_long_is_answered_202(root, client, monkeypatch):
+    """The caller is not held for ever by a slow load, and the old release answers meanwhile."""
+    monkeypatch.setattr("serving.routes.RELOAD_WAIT_SECONDS", 0.1)
+    reconciler, go_on = client.app.state.service.reconciler, threading.Event()
+    load = reconciler._load
+    reconciler._load = lambda *arguments: go_on.wait(20) and load(*arguments)
+    tiny.go(root, 2)
     assert push(client, f"Bearer {TOKEN}").status_code == 202
+    assert client.post("/v1/predict", json=GOOD).json()["version"] == 1
+    go_on.set()
+    wait_for(lambda: client.get("/v1/model").json()["version"] == 2)
 
 
 def test_without_a_token_configured_nobody_can_push():
