@@ -80,10 +80,10 @@ class Reconciler:
         try:
             self._findings = self._follow(self._source.wanted())
         except StoreUnavailable as error:
-            self._findings = replace(before, store_error=str(error))
+            self._findings = replace(self._findings, store_error=str(error))
         except Exception:
             log.exception("looking at the channel failed unexpectedly")
-            self._findings = replace(before, store_error="an unexpected error; the log has it")
+            self._findings = replace(self._findings, store_error="an unexpected error; the log has it")
         now = self._findings.store_error
         if now != before.store_error:
             log.log(logging.WARNING if now else logging.INFO, now or "the release store can be read again")
@@ -108,6 +108,10 @@ class Reconciler:
 
     def _go_live(self, wanted: Release, generation: int) -> Findings:
         started = self._clock()
+        refusal = self._findings.refusal
+        if refusal and refusal.digest == wanted.digest:
+            # who deploys it once more must not read why it was refused the last time while it is being loaded
+            self._findings = replace(self._findings, refusal=None)
         try:
             self._slot.swap(self._load(self._source.model, wanted, self._source.files(wanted)))
         except ReleaseRefused as error:

@@ -127,6 +127,17 @@ def test_a_refused_release_named_again_is_tried_at_once(world):
     assert world.loads == [2, 2]
 
 
+def test_an_old_refusal_is_not_shown_while_the_release_is_tried_again(world):
+    """Who deploys the same release once more waits for the new verdict."""
+    release = tiny.go(world.root, 2, bad(2))
+    world.look()
+    seen = []
+    world.reconciler._load = lambda *_: seen.append(world.reconciler.status().refusal) or world.load(*_)
+    tiny.point(world.root, release, 3)
+    assert world.look().refusal.version == 2
+    assert seen == [None]
+
+
 def test_the_refusal_is_remembered_until_another_release_goes_live(world):
     """After a rollback one still sees what was refused and why."""
     first = tiny.go(world.root, 1)
