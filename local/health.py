@@ -15,7 +15,7 @@ from local.board import Board
 from local.errors import CannotRun
 from local.supervisor import Supervisor
 
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 400
 TAIL_LINES = 15
 COMPONENTS = ("metadatabase", "scheduler", "dag_processor")
 

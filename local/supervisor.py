@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -20,10 +20,11 @@ from local.layout import REPOSITORY, State
 from local.services import Service
 
 START_SECONDS = 20
+GROUP = "stack"
 DEAD = ("BACKOFF", "EXITED", "FATAL", "UNKNOWN")
 
 
-def configuration(state: State, programs: Iterable[Service]) -> str:
+def configuration(state: State, programs: Sequence[Service]) -> str:
     """The text of ``supervisord.conf``. Programs are started by name, so that some can wait for others."""
     socket, logs = _escaped(state.socket), _escaped(state.logs)
     sections: dict[str, dict[str, str]] = {
@@ -38,6 +39,8 @@ def configuration(state: State, programs: Iterable[Service]) -> str:
             "childlogdir": logs,
             "directory": _escaped(REPOSITORY),
         },
+        # One group, so that all are told to end at the same time.
+        f"group:{GROUP}": {"programs": ",".join(program.name for program in programs)},
     } | {f"program:{program.name}": _program(program, logs) for program in programs}
     return "\n".join(_section(name, values) for name, values in sections.items())
 
@@ -87,7 +90,7 @@ class Supervisor:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def start(self, programs: Iterable[Service], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def start(self, programs: Sequence[Service], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start supervisord in a session of its own. Raises ``CannotRun`` when it does not answer."""
         write_private(self.state.supervisor_config, configuration(self.state, programs))
         self.state.socket.unlink(missing_ok=True)
@@ -110,7 +113,7 @@ class Supervisor:
             return False
 
     def start_program(self, name: str) -> None:
-        self._call("startProcess", name, False)
+        self._call("startProcess", f"{GROUP}:{name}", False)
 
     def programs(self) -> dict[str, Program]:
         found = (Program(p["name"], p["statename"], p["pid"]) for p in self._call("getAllProcessInfo"))

@@ -1,0 +1,159 @@
+"""In the Airflow UI: the page *Releases* (what ought to be live, what each replica serves) and links to MLflow.
+
+Airflow imports this file under its bare name. Not here: changing what is live (``pipeline/deploy.py``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.plugins_manager import AirflowPlugin
+from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+from airflow.sdk import BaseOperatorLink
+from fastapi import Depends, FastAPI
+from fastapi.responses import HTMLResponse
+
+from pipeline.errors import GavelError
+
+if TYPE_CHECKING:
+    from pipeline.contract.channel import Channel
+    from pipeline.settings import Settings
+
+DAG_ID = "car_price_daily"
+LINKED_TASKS = ("register", "gate", "deploy")
+PATIENCE_SECONDS = 2
+REFRESH_SECONDS = 5
+
+STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { margin: 2rem; max-width: 70rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .4rem 1rem .4rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
+code { font-size: .9em; }
+.good::before { content: "\\2713 "; color: #2a9d4a; } .bad::before { content: "\\2717 "; color: #d1432f; }
+"""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What a serving replica said of itself. ``problem`` says why it said nothing, or serves nothing new."""
+
+    url: str
+    version: int | None = None
+    digest: str = ""
+    since: str = ""
+    problem: str = ""
+
+
+def ask(url: str) -> Replica:
+    """One replica's own word on what it serves."""
+    try:
+        said = httpx.get(f"{url.rstrip('/')}/v1/model", timeout=PATIENCE_SECONDS, trust_env=False).json()
+        refusal = said.get("refusal") or {}
+        problem = refusal.get("reason") or said.get("store_error") or ""
+        return Replica(url, said.get("version"), said.get("digest") or "", said.get("since") or "", problem)
+    except (httpx.HTTPError, ValueError, AttributeError) as error:
+        return Replica(url, problem=f"does not answer: {type(error).__name__}")
+
+
+def page(model: str, channel: Channel, replicas: Sequence[Replica], mlflow: str) -> str:
+    """The page as HTML; every text that came from elsewhere is escaped."""
+    champion = channel.champion
+    wanted = "No release yet: run the DAG once."
+    if champion is not None:
+        wanted = (
+            f"<b>Version {champion.version}</b>, learned from sales up to {escape(champion.data_day)}, "
+            f"digest <code>{escape(champion.digest[:12])}</code>, generation {channel.generation} of the channel."
+        )
+    rows = "".join(_row(replica, champion.digest if champion else None) for replica in replicas)
+    return (
+        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>Releases</title><style>{STYLE}</style>"
+        f"<meta http-equiv=refresh content={REFRESH_SECONDS}></head><body><h1>Releases of {escape(model)}</h1>"
+        f"<h2>Ought to be live</h2><p>{wanted}</p>"
+        f"<h2>What each replica serves now</h2>"
+        f"<table><tr><th>replica<th>version<th>digest<th>since<th>remark</tr>{rows}"
+        f'</table><p><a href="{escape(mlflow)}" target=_blank rel=noopener>All versions in MLflow</a></p></body></html>'
+    )
+
+
+def _row(replica: Replica, wanted: str | None) -> str:
+    version = "-" if replica.version is None else f"{replica.version}"
+    cells = (replica.url, version, replica.digest[:12] or "-", replica.since or "-", replica.problem)
+    state = "good" if wanted is not None and replica.digest == wanted else "bad"
+    first, *rest = (escape(str(cell)) for cell in cells)
+    return f"<tr><td class={state}>{first}" + "".join(f"<td>{cell}" for cell in rest) + "</tr>"
+
+
+app = FastAPI(title="Gavel", docs_url=None, redoc_url=None, openapi_url=None)
+
+
+@app.get("/releases", dependencies=[Depends(requires_access_view(AccessView.PLUGINS))])
+def releases() -> HTMLResponse:
+    """What ought to be live and what is; an error that says what to do becomes a sentence on the page."""
+    from pipeline.settings import read_settings
+
+    try:
+        return HTMLResponse(_page(read_settings()), headers=HEADERS)
+    except GavelError as error:
+        return HTMLResponse(f"<p>{escape(str(error))}</p>", status_code=503, headers=HEADERS)
+
+
+def _page(settings: Settings) -> str:
+    from pipeline import datasets
+    from pipeline.releases import read_channel
+    from pipeline.store import open_store
+
+    model = datasets.load(settings.dataset).model_name
+    channel = read_channel(open_store(settings.store), model).channel
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        replicas = list(pool.map(ask, settings.serving_urls))
+    return page(model, channel, replicas, f"{settings.mlflow_uri.rstrip('/')}/#/models/{model}")
+
+
+class MlflowLink(BaseOperatorLink):
+    """From the tasks that make, judge and ship a model version to its run in MLflow."""
+
+    name = "MLflow run"
+    operators = [_PythonDecoratedOperator]  # noqa: RUF012  (the form Airflow asks for)
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002  (Airflow's signature)
+        """The run's page, as the task ``register`` of the same run returned it; empty when there is none."""
+        if ti_key.dag_id != DAG_ID or ti_key.task_id not in LINKED_TASKS:
+            return ""
+        url = _returned(ti_key.run_id).get("run_url") or ""
+        return url if url.startswith(("http://", "https://")) else ""
+
+
+def _returned(run_id: str) -> dict[str, Any]:
+    """What ``register`` returned. For a link of a plugin, Airflow asks in the API server, which may read XComs."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    query = XComModel.get_many(run_id=run_id, key="return_value", task_ids="register", dag_ids=DAG_ID)
+    with create_session() as session:
+        value = session.execute(query.with_only_columns(XComModel.value)).scalar()
+    found = json.loads(value) if isinstance(value, str) else value
+    return found if isinstance(found, dict) else {}
+
+
+class GavelReleases(AirflowPlugin):
+    """What Airflow finds."""
+
+    name = "gavel_releases"
+    fastapi_apps = [{"app": app, "url_prefix": "/gavel", "name": "Gavel"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {"name": "Releases", "href": "/gavel/releases", "destination": "nav", "url_route": "releases"}
+    ]
+    operator_extra_links = [MlflowLink()]  # noqa: RUF012
