@@ -1,7 +1,7 @@
-"""The learned parts of the ColumnTransformers: text to codes, and groups of codes to target statistics.
+"""The learned parts of the ColumnTransformers: text to codes, and what groups of rows tell about a row.
 
-Both are plain look-up tables once fitted, so that the ONNX graph (``pipeline/conversion.py``) can hold
-exactly the same. Not here: which columns there are (``pipeline/datasets``).
+All are plain look-up tables once fitted, so that the ONNX graph (``pipeline/onnx_columns.py``) can hold exactly
+the same. Not here: which columns there are (``pipeline/datasets``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import KFold
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Group = tuple[int, ...]
 
 
 def fold(text: str, missing: frozenset[str]) -> str:
@@ -41,8 +43,7 @@ class CategoryCodes(TransformerMixin, BaseEstimator):
         self.missing = missing
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002  sklearn's signature
-        columns = range(X.shape[1])
-        self.lookups_ = [_spellings(X.iloc[:, i], frozenset(self.missing[i])) for i in columns]
+        self.lookups_ = [_spellings(X.iloc[:, i], frozenset(self.missing[i])) for i in range(X.shape[1])]
         self.n_features_in_ = X.shape[1]
         return self
 
@@ -60,81 +61,226 @@ def _spellings(column: pd.Series, missing: frozenset[str]) -> dict[str, int]:
     seen = {str(text): fold(str(text), folded_missing) for text in column.unique()}
     texts = sorted({"", *seen.values()})
     codes = {text: code for code, text in enumerate(texts, start=1)}
-    lookup = {mark: codes[""] for mark in missing}
+    lookup = dict.fromkeys(missing, codes[""])
     for text in texts:
         lookup |= dict.fromkeys((text, text.upper(), text.title(), text.capitalize()), codes[text])
     return lookup | {spelling: codes[text] for spelling, text in seen.items()}
 
 
-class GroupEncoder(TransformerMixin, BaseEstimator):
-    """Groups of integer columns to statistics of the target, learned per group.
-
-    Each group's mean is shrunk towards the mean of all by ``smoothing`` rows' worth of it (m-estimate;
-    Micci-Barreca, SIGKDD Explorations 3(1), 2001). ``fit_transform`` gives cross-fitted values: each row's
-    own target never enters its encoding. A group that was not seen gets NaN and the count 0.
+class GroupTable:
+    """Rows of integer-valued columns to the number of their group, and by it to a row of ``table_``.
 
     Attributes:
         sizes_: number of codes of each column, one for "unseen" included.
         keys_: int64 (g,), sorted: the groups seen, the columns' codes combined into one number.
-        table_: float64 (g + 1, 2): mean and count; row 0 is for a group that was not seen.
+        table_: float64 (g + 1, m): what is known of each group; row 0 is for a group that was not seen.
     """
 
-    def __init__(self, smoothing: float = 10.0, folds: int = 5, seed: int = 7) -> None:
-        self.smoothing = smoothing
-        self.folds = folds
-        self.seed = seed
+    def __init__(self, values: Floats) -> None:
+        codes = _codes(values)
+        self.sizes_ = [int(size) for size in codes.max(axis=0, initial=0) + 1]
+        self.keys_ = np.unique(self._combine(codes))
+        self.table_ = np.zeros((len(self.keys_) + 1, 1))
 
-    def fit(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Self:
-        values = _codes(X)
-        self.sizes_ = [int(size) for size in values.max(axis=0, initial=0) + 1]
-        weight = np.ones(len(values)) if sample_weight is None else sample_weight
-        self.keys_, self.table_ = self._learn(self._combine(values), np.asarray(y, np.float64), weight)
-        self.n_features_in_ = values.shape[1]
-        return self
+    def rows(self, values: Floats) -> Integers:
+        """The table's row for each row of values (n, columns)."""
+        combined = self._combine(_codes(values))
+        position = np.minimum(np.searchsorted(self.keys_, combined), len(self.keys_) - 1)
+        return np.where(self.keys_[position] == combined, position + 1, 0)
 
-    def fit_transform(self, X: Floats, y: Floats, sample_weight: Floats | None = None) -> Floats:
-        self.fit(X, y, sample_weight)
-        keys = self._combine(_codes(X))
-        target = np.asarray(y, np.float64)
-        weight = np.ones(len(keys)) if sample_weight is None else sample_weight
-        out = np.empty((len(keys), self.table_.shape[1]))
-        folds = KFold(self.folds, shuffle=True, random_state=self.seed)
-        for rest, part in folds.split(keys):
-            known, table = self._learn(keys[rest], target[rest], weight[rest])
-            out[part] = table[_rows(known, keys[part])]
-        return out
+    def look_up(self, values: Floats) -> Floats:
+        """What is known of each row's group: (n, m)."""
+        return np.asarray(self.table_[self.rows(values)])
 
-    def transform(self, X: Floats) -> Floats:
-        """Statistics of shape (n, 2) for integer-valued X of shape (n, columns)."""
-        return np.asarray(self.table_[_rows(self.keys_, self._combine(_codes(X)))])
-
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        name = "_".join(str(column) for column in input_features)
-        return np.array([f"{name}_mean", f"{name}_count"], dtype=object)
-
-    def _combine(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        known = np.where((values >= 0) & (values < np.array(self.sizes_)), values, 0)
+    def _combine(self, codes: Integers) -> Integers:
+        known = np.where((codes >= 0) & (codes < np.array(self.sizes_)), codes, 0)
         combined = known[:, 0]
         for i, size in enumerate(self.sizes_[1:], start=1):
             combined = combined * size + known[:, i]
         return combined
 
-    def _learn(
-        self, keys: npt.NDArray[np.int64], target: Floats, weight: Floats
-    ) -> tuple[npt.NDArray[np.int64], Floats]:
-        known, group = np.unique(keys, return_inverse=True)
-        count = np.bincount(group, weight)
-        prior = np.average(target, weights=weight)
-        mean = (np.bincount(group, weight * target) + self.smoothing * prior) / (count + self.smoothing)
-        return known, np.vstack([[np.nan, 0.0], np.column_stack([mean, np.bincount(group)])])
 
-
-def _codes(X: Floats) -> npt.NDArray[np.int64]:
-    """Integer values from 0; 0 is for "not known" (NaN)."""
-    values = np.asarray(X, np.float64)
+def _codes(values: Floats) -> Integers:
+    """Integers from 0; 0 is for "not known" (NaN)."""
     return np.where(np.isnan(values), -1.0, values).astype(np.int64) + 1
 
 
-def _rows(known: npt.NDArray[np.int64], keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    position = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.where(known[position] == keys, position + 1, 0)
+class PeerRatio(TransformerMixin, BaseEstimator):
+    """Numeric columns relative to their mean among a row's peers, such as cars of one make, model and year.
+
+    ``peers`` go from coarse to fine. A group's mean is shrunk towards that of the next coarser one by
+    ``smoothing`` rows' worth of it (m-estimate; Micci-Barreca, SIGKDD Explorations 3(1), 2001); a row whose fine
+    group was not seen is held against the coarser. ``fit_transform`` gives cross-fitted values, as if the row
+    itself had not been seen.
+
+    Parameters:
+        columns: the columns of X to be divided by their peers' mean.
+        peers: groups of columns of X.
+
+    Attributes:
+        overall_: float64 (columns,): the mean of all rows.
+        tables_: one ``GroupTable`` for each of ``peers``; NaN in the row for an unseen group.
+    """
+
+    def __init__(
+        self, columns: Group, peers: tuple[Group, ...], smoothing: float = 2.0, folds: int = 5, seed: int = 7
+    ) -> None:
+        self.columns = columns
+        self.peers = peers
+        self.smoothing = smoothing
+        self.folds = folds
+        self.seed = seed
+
+    def fit(self, X: Floats, y: Any = None) -> Self:  # noqa: ARG002  sklearn's signature
+        self.overall_ = np.array([_mean(X[:, column]) for column in self.columns])
+        self.tables_ = [GroupTable(X[:, list(group)]) for group in self.peers]
+        rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
+        for table, means in zip(self.tables_, self._means(X, rows, np.arange(len(X))), strict=True):
+            table.table_ = means
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: Floats) -> Floats:
+        """Ratios of shape (n, columns); NaN where the value is not known."""
+        tables = [
+            table.look_up(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)
+        ]
+        return X[:, list(self.columns)] / self._finest(tables)
+
+    def fit_transform(self, X: Floats, y: Any = None) -> Floats:
+        self.fit(X, y)
+        out = np.empty((len(X), len(self.columns)))
+        rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
+        for rest, part in _folds(self, len(X)):
+            means = self._means(X, rows, rest)
+            known = [mean[row[part]] for mean, row in zip(means, rows, strict=True)]
+            out[part] = X[np.ix_(part, list(self.columns))] / self._finest(known)
+        return out
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
+        return np.array([f"{input_features[column]}_to_peers" for column in self.columns], dtype=object)
+
+    def _finest(self, tables: list[Floats]) -> Floats:
+        found = np.broadcast_to(self.overall_, tables[0].shape)
+        for values in tables:
+            found = np.where(np.isnan(values), found, values)
+        return found
+
+    def _means(self, X: Floats, rows: list[Integers], learn: Integers) -> list[Floats]:
+        """For each of ``peers`` the table of shrunk means, learned on the rows ``learn`` of X."""
+        values = X[np.ix_(learn, list(self.columns))]
+        prior = np.broadcast_to(self.overall_, values.shape)
+        means = []
+        for table, row in zip(self.tables_, rows, strict=True):
+            mean = _group_means(row[learn], len(table.table_), values, prior, self.smoothing)
+            prior = mean[row[learn]]
+            means.append(mean)
+        return means
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    # A column that is zero or unknown everywhere says nothing relative to itself.
+    return float(known.mean()) or 1.0 if len(known) else 1.0
+
+
+def _group_means(rows: Integers, size: int, values: Floats, prior: Floats, smoothing: float) -> Floats:
+    """Shrunk group means (size, columns) of known values; NaN for a group without any row and for a mean of 0."""
+    means = np.full((size, values.shape[1]), np.nan)
+    count_all = np.bincount(rows, minlength=size)
+    for column in range(values.shape[1]):
+        known = ~np.isnan(values[:, column])
+        total = np.bincount(rows[known], values[known, column], size)
+        towards = np.bincount(rows, prior[:, column], size) / np.maximum(count_all, 1)
+        count = np.bincount(rows[known], minlength=size)
+        mean = (total + smoothing * towards) / (count + smoothing)
+        means[:, column] = np.where((count_all > 0) & (mean != 0), mean, np.nan)
+    return means
+
+
+class GroupEffects(TransformerMixin, BaseEstimator):
+    """What being in a group adds to the target: one additive effect for each of ``groups``, and the sum of all.
+
+    The effects are fitted together by backfitting (Breiman and Friedman, JASA 80(391), 1985), each shrunk
+    towards 0 by ``smoothing`` rows' worth of it. ``fit_transform`` gives cross-fitted values: each row's own
+    target never enters its effects. A group that was not seen has the effect 0.
+
+    Parameters:
+        groups: groups of columns of X.
+        clip: targets further than this from their mean count as this far.
+
+    Attributes:
+        center_: the target's mean.
+        tables_: one ``GroupTable`` for each of ``groups``, with the effect as its single column.
+    """
+
+    def __init__(
+        self,
+        groups: tuple[Group, ...],
+        smoothing: float = 10.0,
+        clip: float = np.inf,
+        passes: int = 3,
+        folds: int = 5,
+        seed: int = 7,
+    ) -> None:
+        self.groups = groups
+        self.smoothing = smoothing
+        self.clip = clip
+        self.passes = passes
+        self.folds = folds
+        self.seed = seed
+
+    def fit(self, X: Floats, y: Floats) -> Self:
+        self._learn(X, y)
+        return self
+
+    def transform(self, X: Floats) -> Floats:
+        """Effects, and the sum of them and the target's mean: (n, groups + 1)."""
+        pairs = zip(self.tables_, self.groups, strict=True)
+        return self._with_sum([table.look_up(X[:, list(group)])[:, 0] for table, group in pairs])
+
+    def fit_transform(self, X: Floats, y: Floats) -> Floats:
+        rows, residual = self._learn(X, y)
+        out = np.empty((len(X), len(self.groups) + 1))
+        for rest, part in _folds(self, len(X)):
+            effects = self._backfit([row[rest] for row in rows], residual[rest])
+            out[part] = self._with_sum([effect[row[part]] for effect, row in zip(effects, rows, strict=True)])
+        return out
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
+        names = ["_".join(str(input_features[column]) for column in group) for group in self.groups]
+        return np.array([*(f"{name}_effect" for name in names), "effects"], dtype=object)
+
+    def _learn(self, X: Floats, y: Floats) -> tuple[list[Integers], Floats]:
+        """Fit on all rows; returns each group's table row of each row, and the clipped targets' distances."""
+        self.tables_ = [GroupTable(X[:, list(group)]) for group in self.groups]
+        self.center_ = float(np.mean(y))
+        residual = np.clip(np.asarray(y, np.float64) - self.center_, -self.clip, self.clip)
+        rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.groups, strict=True)]
+        for table, effect in zip(self.tables_, self._backfit(rows, residual), strict=True):
+            table.table_ = effect.reshape(-1, 1)
+        self.n_features_in_ = X.shape[1]
+        return rows, residual
+
+    def _backfit(self, rows: list[Integers], residual: Floats) -> list[Floats]:
+        sizes = [len(table.table_) for table in self.tables_]
+        counts = [np.bincount(row, minlength=size) + self.smoothing for row, size in zip(rows, sizes, strict=True)]
+        effects = [np.zeros(size) for size in sizes]
+        left = residual.copy()
+        for _ in range(self.passes):
+            for i, row in enumerate(rows):
+                left += effects[i][row]
+                effects[i] = np.bincount(row, left, sizes[i]) / counts[i]
+                left -= effects[i][row]
+        return effects
+
+    def _with_sum(self, effects: list[Floats]) -> Floats:
+        """Added from left to right: the graph adds in the same order, so the sums are equal to the last bit."""
+        total = np.full(len(effects[0]), self.center_)
+        for effect in effects:
+            total = total + effect
+        return np.column_stack([*effects, total])
+
+
+def _folds(model: PeerRatio | GroupEffects, rows: int) -> Any:
+    return KFold(min(model.folds, rows), shuffle=True, random_state=model.seed).split(np.arange(rows))

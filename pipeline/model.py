@@ -1,6 +1,6 @@
 """The price model: a point estimate and an 80 % interval around it, from one dense matrix of doubles.
 
-Not here: what the matrix holds (``pipeline/features.py``) or how rows are chosen (``pipeline/preprocess.py``).
+Not here: what the matrix holds (``pipeline/features.py``) or which rows it learns from (``pipeline/preprocess.py``).
 """
 
 from __future__ import annotations
@@ -13,24 +13,80 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 Floats = npt.NDArray[np.float64]
 
+COVERAGE = 0.8
+
 
 class IntervalRegressor(RegressorMixin, BaseEstimator):
-    """Price, low and high from three regressors of the price or of its ratio to a baseline column.
+    """Price, low and high from three regressors of the price or of its ratio to a baseline.
 
     The interval is conformalised quantile regression (Romano, Patterson and Candes, NeurIPS 2019): quantile
-    models whose bounds are moved by offsets learned on rows that no model has seen.
+    models whose bounds are moved by an offset learned on rows that no model has seen.
 
     Parameters:
-        point, lower, upper: regressors (cloned by nobody: they are fitted in place).
+        point, lower, upper: regressors, fitted in place by ``fit``.
         baseline_index: column of X that the target is modelled relative to, or None.
+        log_baseline: the column holds the logarithm of the baseline.
         minimum: the least price that is ever answered, in the target's unit.
+
+    Attributes:
+        point_, lower_, upper_: the fitted regressors.
+        offsets_: how far low is moved down and high is moved up, in the unit of the regressors.
     """
 
     def __init__(
-        self, point: Any, lower: Any, upper: Any, baseline_index: int | None = None, minimum: float = 1.0
+        self,
+        point: Any,
+        lower: Any,
+        upper: Any,
+        baseline_index: int | None = None,
+        *,
+        log_baseline: bool = False,
+        minimum: float = 1.0,
     ) -> None:
         self.point = point
         self.lower = lower
         self.upper = upper
         self.baseline_index = baseline_index
+        self.log_baseline = log_baseline
         self.minimum = minimum
+
+    def fit(self, X: Floats, y: Floats) -> Self:
+        """Learn from the matrix (n, features) and prices (n,) in the target's unit."""
+        target = self.relative(X, y)
+        self.point_ = self.point.fit(X, target)
+        self.lower_ = self.lower.fit(X, target)
+        self.upper_ = self.upper.fit(X, target)
+        self.offsets_ = (0.0, 0.0)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def calibrate(self, X: Floats, y: Floats) -> Self:
+        """Set the offsets so that ``COVERAGE`` of rows like these, which the fit has not seen, lie in the interval.
+
+        The offset is the finite-sample quantile of the conformity score max(low - y, y - high).
+        """
+        target = self.relative(X, y)
+        score = np.maximum(self.lower_.predict(X) - target, target - self.upper_.predict(X))
+        level = min(1.0, COVERAGE * (len(score) + 1) / len(score))
+        offset = float(np.quantile(score, level, method="higher"))
+        self.offsets_ = (offset, offset)
+        return self
+
+    def predict(self, X: Floats) -> Floats:
+        """Columns price, low, high: (n, 3), in the target's unit. A NaN baseline gives NaN."""
+        below, above = self.offsets_
+        answers = np.column_stack([model.predict(X) for model in (self.point_, self.lower_, self.upper_)])
+        answers = (answers + np.array([0.0, -below, above])) * self._baseline(X)
+        answers = np.maximum(answers, self.minimum)
+        price, low, high = answers.T
+        return np.column_stack([price, np.minimum(low, price), np.maximum(high, price)])
+
+    def relative(self, X: Floats, y: Floats) -> Floats:
+        """Prices (n,) in the unit of the regressors: relative to the baseline, if there is one."""
+        return np.asarray(y, np.float64) / self._baseline(X)[:, 0]
+
+    def _baseline(self, X: Floats) -> Floats:
+        if self.baseline_index is None:
+            return np.ones((len(X), 1))
+        column = X[:, [self.baseline_index]]
+        return np.exp(column) if self.log_baseline else column
