@@ -83,8 +83,8 @@ def _changes(schema: Schema, row: Row) -> list[Row]:
 
 def _answerable(schema: Schema, scorer: Scorer, rows: list[Row]) -> list[Row]:
     accepted = _accepted(schema, rows)
-    finite = np.isfinite(scorer.predict(_frame(schema, accepted))).all(axis=1).tolist()
-    return [row for row, good in zip(accepted, finite, strict=True) if good]
+    finite = np.isfinite(scorer.predict(_frame(schema, accepted)))
+    return [accepted[i] for i in np.flatnonzero(finite.all(axis=1))]
 
 
 def _answers(schema: Schema, scorer: Scorer, rows: list[Row]) -> tuple[Mapping[str, float], ...]:

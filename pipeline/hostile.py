@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from pipeline.contract.schema import Column, Schema
 from pipeline.model import IntervalRegressor
-from pipeline.onnx_columns import blocks, is_plain
+from pipeline.onnx_columns import is_plain
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,18 +84,12 @@ def _raw_columns(pipeline: Pipeline) -> list[str | None]:
     labels: list[str | None] = list(pipeline.feature_names_in_)
     for _, model in pipeline.steps[:-1]:
         names = [str(name) for name in getattr(model, "feature_names_in_", [])]
-        made = [
-            [labels[names.index(column) if names else column] for column in columns]
-            if is_plain(transformer)
-            else [None] * _width(transformer, columns)
-            for transformer, columns in blocks(model)
-        ]
-        labels = [label for part in made for label in part]
+        made: list[str | None] = [None] * max(part.stop for part in model.output_indices_.values())
+        for name, transformer, columns in model.transformers_:
+            if is_plain(transformer):
+                made[model.output_indices_[name]] = [labels[names.index(c) if names else c] for c in columns]
+        labels = made
     return labels
-
-
-def _width(transformer: Any, columns: list[Any]) -> int:
-    return transformer.table_.shape[1] if hasattr(transformer, "table_") else len(columns)
 
 
 def _spread(frame: pd.DataFrame, count: int) -> pd.DataFrame:

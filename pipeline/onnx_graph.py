@@ -48,6 +48,14 @@ class GraphWriter:
             op, list(inputs), list(outputs), op_domain=domain, op_version=version, name=name, **attributes
         )
 
+    def split(self, name: str, count: int) -> list[str]:
+        """[n, columns] cut into ``count`` parts of the same width."""
+        if count == 1:
+            return [name]
+        parts = tuple(self.name("part") for _ in range(count))
+        self.write("Split", (name,), parts, axis=1, num_outputs=count)
+        return list(parts)
+
     def concat(self, parts: list[str], output: str | None = None) -> str:
         """``parts`` side by side, [n, columns]; a single part stays itself unless ``output`` wants it by name."""
         if output is None and len(parts) == 1:

@@ -30,8 +30,8 @@ def write_price(graph: GraphWriter, matrix: str, model: IntervalRegressor, outpu
     below, above = model.offsets_
     answers = graph.node("Add", answers, graph.constant(np.array([0.0, -below, above], np.float64)))
     if model.baseline_index is not None:
-        column = graph.constant(np.array([model.baseline_index], np.int64))
-        answers = graph.node("Mul", answers, graph.node("Gather", matrix, column, axis=1))
+        baseline = graph.node("Gather", matrix, graph.constant(np.array([model.baseline_index], np.int64)), axis=1)
+        answers = graph.node("Mul", answers, graph.node("Exp", baseline) if model.log_baseline else baseline)
     answers = graph.node("Max", answers, graph.constant(np.float64(model.minimum)))
     price, low, high = outputs
     lower, upper = graph.name("lower"), graph.name("upper")

@@ -1,0 +1,109 @@
+"""A small real dataset and a Pipeline fitted on it, as the train step makes them: what the tests of export work on."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+
+from pipeline.datasets.declaration import Categorical, Dataset, Numeric, SaleDate
+from pipeline.features import CategoryCodes, GroupEffects, PeerRatio
+from pipeline.model import IntervalRegressor
+from pipeline.store import Store
+from pipeline.workspace import Ref, Workspace
+
+DATASET = Dataset(
+    name="toy_cars",
+    model_name="toy_price",
+    title="Toy cars",
+    date=SaleDate("sold"),
+    target=Numeric("paid", "USD", "the price it went for", 1, 1_000_000, 9_000),
+    columns=(
+        Numeric("year", "model year", "model year", 1900, 2100, 2010),
+        Categorical("make", "maker", "Ford"),
+        Categorical("colour", "colour", "red", missing=("-",)),
+        Numeric("miles", "miles", "distance driven", 0, 1_000_000, 40_000),
+        Numeric("guide", "USD", "guide price", 1, 1_000_000, 10_000),
+    ),
+    reference=("make",),
+    baseline="guide",
+)
+NUMBERS = ["year", "miles", "guide"]
+TEXTS = ["make", "colour"]
+
+
+def cars(count: int, seed: int = 0) -> pd.DataFrame:
+    """Clean rows with prices: float64 with NaN, text with ""."""
+    random = np.random.default_rng(seed)
+    year = random.integers(2000, 2015, count).astype(float)
+    miles = random.lognormal(10.5, 0.6, count)
+    make = random.choice(np.array(["Ford", "ford", "FIAT", "Kia", ""], dtype=object), count)
+    colour = random.choice(np.array(["red", "sky blue", "-", "", "\N{GREEK SMALL LETTER MU}"], dtype=object), count)
+    guide = np.round(1_000 + 900 * (year - 1999) * np.exp(-miles / 90_000) * random.uniform(0.8, 1.2, count))
+    paid = guide * (0.9 + 0.1 * (make == "Ford") - 0.05 * (colour == "red")) * random.normal(1, 0.05, count)
+    frame = pd.DataFrame({"year": year, "make": make, "colour": colour, "miles": miles, "guide": guide, "paid": paid})
+    for name in ("year", "miles"):
+        frame.loc[random.random(count) < 0.1, name] = np.nan
+    return frame
+
+
+def trees(loss: str = "absolute_error", **settings: Any) -> HistGradientBoostingRegressor:
+    return HistGradientBoostingRegressor(
+        loss=loss, max_iter=settings.pop("max_iter", 12), max_leaf_nodes=8, early_stopping=False, **settings
+    )
+
+
+def fitted(rows: pd.DataFrame, *, baseline: bool = True, point: Any = None) -> Pipeline:
+    """Codes, features and price fitted on ``rows``; ``point`` takes the place of the trees for the price itself."""
+    numbers = NUMBERS if baseline else NUMBERS[:-1]
+    codes = ColumnTransformer(
+        [("numeric", "passthrough", numbers), ("text", CategoryCodes(missing=((), ("-",))), TEXTS)]
+    )
+    make, colour = len(numbers), len(numbers) + 1
+    features = ColumnTransformer(
+        [
+            ("plain", "passthrough", list(range(len(numbers)))),
+            ("peers", PeerRatio((0, 1), ((2,), (2, 0))), [0, 1, make]),
+            ("effects", GroupEffects(((0,), (1,), (0, 1), (0, 2))), [make, colour, numbers.index("year")]),
+        ]
+    )
+    target = (rows["paid"] / rows["guide"] if baseline else rows["paid"]).to_numpy()
+    steps = Pipeline([("codes", codes), ("features", features)])
+    matrix = steps.fit_transform(rows, target)
+    index = numbers.index("guide") if baseline else None
+    price = IntervalRegressor(
+        point or trees(),
+        trees("quantile", quantile=0.1),
+        trees("quantile", quantile=0.9),
+        baseline_index=index,
+        minimum=1_000.0,
+    ).fit(matrix, rows["paid"].to_numpy())
+    price.offsets_ = (0.01, -0.02)
+    return Pipeline([("codes", codes), ("features", features), ("price", price)])
+
+
+def put(store: Store, pipeline: Pipeline, rows: pd.DataFrame, *, with_baseline: bool = True) -> Ref:
+    """A trained folder, as the train step writes it."""
+    model, table = io.BytesIO(), io.BytesIO()
+    joblib.dump(pipeline, model)
+    rows.to_parquet(table)
+    facts = {
+        "fingerprint": "f1",
+        "data_day": "2015-06-10",
+        "metrics": {"mae": 1.5},
+        "lineage": {"rows": len(rows)},
+        "with_baseline": with_baseline,
+    }
+    files = {
+        "model.joblib": model.getvalue(),
+        "rows.parquet": table.getvalue(),
+        "manifest_facts.json": json.dumps(facts).encode(),
+    }
+    return Workspace(store, "trained/toy_cars").publish("one", files)
