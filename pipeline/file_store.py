@@ -54,7 +54,7 @@ class FileStore:
             except FileExistsError:
                 if not target.is_file() or target.read_bytes() != data:
                     raise KeyExists(f"{self.uri}/{key} is there already with other content") from None
-            self._sync_parents(target)
+            _sync(target.parent)
 
     def replace(self, key: str, data: bytes, etag: str | None) -> None:
         target = self.root / check_key(key)
@@ -66,7 +66,7 @@ class FileStore:
             else:
                 _write(staging / "object", data)
                 (staging / "object").rename(target)
-                self._sync_parents(target)
+                _sync(target.parent)
 
     def publish(self, prefix: str, files: Mapping[str, bytes], *, last: str) -> None:
         target = self.root / check_key(prefix)
@@ -83,7 +83,7 @@ class FileStore:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
                 self._join(prefix, files, last)
-            self._sync_parents(target)
+            _sync(target.parent)
 
     def keys(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
@@ -117,16 +117,15 @@ class FileStore:
             raise KeyExists(f"{self.uri}/{prefix} is there already with other content")
 
     def _make_parent(self, target: Path) -> None:
+        """Make the folder of ``target``, each new folder on the disk before anything is put into it."""
+        if target.parent.is_dir():
+            return
+        self._make_parent(target.parent)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise KeyExists(f"{self.uri}: an object is where {target.parent} would have to be a folder") from None
-
-    def _sync_parents(self, target: Path) -> None:
-        for folder in target.parents:
-            _sync(folder)
-            if folder == self.root:
-                return
+        _sync(target.parent.parent)
 
     @contextmanager
     def _staging(self) -> Iterator[Path]:

@@ -85,7 +85,8 @@ SELLER_KINDS = (
 SELLER_NAMES = (
     "lakeside", "north ridge", "bluewater", "capital", "first harbor", "golden plains", "summit", "tri-county",
     "riverbend", "eastgate", "old mill", "pine valley", "silver creek", "union", "westport", "redwood", "southern star",
-    "metro", "heartland", "granite", "prairie", "cascade", "liberty", "crossroads", "keystone", "sunbelt", "great basin",
+    "metro", "heartland", "granite", "prairie", "cascade", "liberty", "crossroads", "keystone", "sunbelt",
+    "great basin",
 )  # fmt: skip
 
 STATES = (
