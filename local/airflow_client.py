@@ -63,6 +63,11 @@ class Airflow:
     def knows(self, dag: str) -> bool:
         return self._session.get(f"{self.url}/api/v2/dags/{dag}", timeout=10).ok
 
+    def next_run(self, dag: str) -> datetime | None:
+        """The logical date of the next scheduled run; one in the past is made as soon as the DAG is not paused."""
+        found = self._call("GET", f"/api/v2/dags/{dag}")["next_dagrun_logical_date"]
+        return datetime.fromisoformat(found) if found else None
+
     def unpause(self, dag: str) -> None:
         self._call("PATCH", f"/api/v2/dags/{dag}", params={"update_mask": "is_paused"}, json={"is_paused": False})
 

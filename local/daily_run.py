@@ -26,6 +26,7 @@ STATES = {
 }
 LOG_LINES = 25
 SILENT_SECONDS = 30
+SCHEDULER_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,30 @@ def newest_day(source: str, dataset: str, seed: int) -> date:
 
 
 def run_day(airflow: Airflow, day: date, console: Console) -> Outcome:
-    """Start the DAG for ``day``, or take up a run of that day that waits already, and follow it to its end."""
-    run = next((run for run in airflow.waiting_runs(DAG) if _works_on(run, day)), None)
-    run = run or airflow.trigger(DAG, {"day": day.isoformat()})
+    """Let ``day`` through the DAG and follow it: by the scheduled run of that day if one is due, else a manual run."""
+    due = airflow.next_run(DAG)
     airflow.unpause(DAG)
+    run = _scheduled(airflow, day) if due is None or due <= datetime.now(UTC) else _waiting(airflow, day)
+    run = run or airflow.trigger(DAG, {"day": day.isoformat()})
     with Board(console, f"Training on the sales up to {day}", STEPS) as board:
         return follow(airflow, run, board)
+
+
+def _waiting(airflow: Airflow, day: date) -> Run | None:
+    """A run for that day which has not ended."""
+    return next((run for run in airflow.waiting_runs(DAG) if _works_on(run, day)), None)
+
+
+def _scheduled(airflow: Airflow, day: date) -> Run | None:
+    """The run that the scheduler is about to make; None when it is for another day."""
+    deadline = time.monotonic() + SCHEDULER_SECONDS
+    while time.monotonic() < deadline:
+        if run := _waiting(airflow, day):
+            return run
+        if airflow.waiting_runs(DAG):
+            return None
+        time.sleep(0.2)
+    return None
 
 
 def _works_on(run: Run, day: date) -> bool:
