@@ -49,6 +49,7 @@ DOC = """
 * **Errors**: something that is away is tried again; bad data or settings fail at once and name the cause.
 """
 
+BASELINE: dict[str, bool | None] = {"as configured": None, "with": True, "without": False}
 PARAMS = {
     "day": Param(
         None,
@@ -65,13 +66,12 @@ PARAMS = {
         title="Window in days",
         description="How many calendar days the model learns from. Empty: as configured.",
     ),
-    "with_baseline": Param(
-        None,
-        type=["null", "boolean"],
-        enum=[None, True, False],
-        values_display={"true": "use the guide price", "false": "leave the guide price out"},
+    "baseline": Param(
+        "as configured",
+        type="string",
+        enum=list(BASELINE),  # a switch of the form has no third position
         title="Guide price as a feature",
-        description="Whether the model may use the baseline column. Empty: as configured.",
+        description="Whether the model may use the dataset's baseline column.",
     ),
     "force_reason": Param(
         None,
@@ -111,8 +111,8 @@ def chosen_settings() -> Settings:
     from pipeline.settings import read_settings
 
     params = get_current_context()["params"]
-    chosen = {name: params[name] for name in ("window_days", "with_baseline") if params[name] is not None}
-    return read_settings().model_copy(update=chosen)
+    chosen = {"window_days": params["window_days"], "with_baseline": BASELINE[params["baseline"]]}
+    return read_settings().model_copy(update={name: value for name, value in chosen.items() if value is not None})
 
 
 def run_context() -> Json:

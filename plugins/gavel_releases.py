@@ -91,9 +91,9 @@ def page(model: str, channel: Channel, replicas: Sequence[Replica], mlflow: str)
 def _row(replica: Replica, wanted: str | None) -> str:
     version = "-" if replica.version is None else f"{replica.version}"
     cells = (replica.url, version, replica.digest[:12] or "-", replica.since or "-", replica.problem)
-    state = "good" if wanted is not None and replica.digest == wanted else "bad"
+    state = "" if wanted is None else "good" if replica.digest == wanted else "bad"
     first, *rest = (escape(str(cell)) for cell in cells)
-    return f"<tr><td class={state}>{first}" + "".join(f"<td>{cell}" for cell in rest) + "</tr>"
+    return f"<tr><td class="{state}">{first}" + "".join(f"<td>{cell}" for cell in rest) + "</tr>"
 
 
 app = FastAPI(title="Gavel", docs_url=None, redoc_url=None, openapi_url=None)
