@@ -93,7 +93,7 @@ def _row(replica: Replica, wanted: str | None) -> str:
     cells = (replica.url, version, replica.digest[:12] or "-", replica.since or "-", replica.problem)
     state = "" if wanted is None else "good" if replica.digest == wanted else "bad"
     first, *rest = (escape(str(cell)) for cell in cells)
-    return f"<tr><td class="{state}">{first}" + "".join(f"<td>{cell}" for cell in rest) + "</tr>"
+    return f'<tr><td class="{state}">{first}' + "".join(f"<td>{cell}" for cell in rest) + "</tr>"
 
 
 app = FastAPI(title="Gavel", docs_url=None, redoc_url=None, openapi_url=None)
