@@ -126,7 +126,7 @@ def _plain(label: str) -> str:
 
 def band_text(label: str) -> str:
     """The label of a slice without the number that keeps bands in order."""
-    return re.sub(r"^\d+ (?=below \S+$|\S+ to \S+$|\S+ and more$)", "", label)
+    return re.sub(r"^\d+ (?=below \S+$|\S+ to \S+$|\S+ and more$|\(not known\)$)", "", label)
 
 
 def _importance(dataset: Dataset, importance: Mapping[str, float]) -> str:

@@ -11,8 +11,7 @@ import functools
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -37,13 +36,14 @@ def _spoken(method: Callable[Concatenate[Registry, P], T]) -> Callable[Concatena
 
     @functools.wraps(method)
     def call(self: Registry, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        from mlflow.exceptions import MlflowException
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # how MLflow uses pandas, pydantic and SQLAlchemy is not ours to mend
+            from mlflow.exceptions import MlflowException
 
-        try:
-            with self.quiet():
+            try:
                 return method(self, *args, **kwargs)
-        except (MlflowException, requests.RequestException) as error:
-            raise translated(error, self.uri) from error
+            except (MlflowException, requests.RequestException) as error:
+                raise translated(error, self.uri) from error
 
     return call
 
@@ -73,18 +73,6 @@ class Registry:
         mlflow.set_registry_uri(self.uri)
         return mlflow.MlflowClient(self.uri, self.uri)
 
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Without a server, MLflow's own tables run in this process and warn about themselves."""
-        if not self._direct:
-            yield
-            return
-        from sqlalchemy.exc import SADeprecationWarning
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SADeprecationWarning)
-            yield
-
     # --- runs ---------------------------------------------------------------------------------------------
 
     @_spoken
@@ -99,9 +87,9 @@ class Registry:
         tags: Mapping[str, str],
         attempt: str,
     ) -> Run:
-        """The one run of ``key`` and ``fingerprint``, found or made. ``attempt`` is a fresh random word of this call."""
+        """The one run of ``key`` and ``fingerprint``, found or made. ``attempt`` is a random word of this call."""
         experiment_id = self._experiment(experiment, about)
-        own = {RUN_KEY: key, RUN_FINGERPRINT: fingerprint}
+        own = {RUN_KEY: key.replace("'", ""), RUN_FINGERPRINT: fingerprint}  # MLflow's filters know no escape
         found = self._runs(experiment_id, own)
         if not found:
             self.client.create_run(experiment_id, run_name=name, tags={**tags, **own, ATTEMPT: attempt})
@@ -114,7 +102,7 @@ class Registry:
         return Run(info.run_id, experiment_id, info.start_time, page if self._page else "")
 
     def _runs(self, experiment_id: str, tags: Mapping[str, str]) -> list[Any]:
-        query = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
+        query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         runs = self.client.search_runs([experiment_id], query)
         return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
@@ -291,7 +279,3 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 def _version(found: Any) -> Version:
     logged_model = str(found.source).rpartition("models:/")[2]
     return Version(found.name, int(found.version), found.run_id or "", logged_model, dict(found.tags))
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

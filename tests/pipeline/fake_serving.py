@@ -1,0 +1,116 @@
+"""A small HTTP stand-in for the serving process, for what goes wrong: it follows the channel as told by ``mood``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from pipeline.contract.bundle import Bundle
+from pipeline.contract.schema import RowsInvalid
+from pipeline.contract.status import Refusal, Status
+from pipeline.releases import read_channel, read_release
+from pipeline.store import Store
+from tests.pipeline.tiny_model import DATASET, SCHEMA, answer
+
+
+class FakeServing:
+    """``mood``: well, refuses (any release but ``good``), stuck (never looks), wrong (answers 1 % off), deaf (no push),
+
+    busy (503), garbled (no JSON). ``loads`` are the digests it took on, ``tokens`` what the pushes came with.
+    """
+
+    def __init__(self, store: Store, mood: str = "well") -> None:
+        self.mood, self.good, self.store = mood, "", store
+        self.live: Bundle | None = None
+        self.version: int | None = None
+        self.generation: int | None = None
+        self.refusal: Refusal | None = None
+        self.loads: list[str] = []
+        self.tokens: list[str | None] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def look(self) -> None:
+        """Follow the channel, as a push or the poll of a real one makes it."""
+        if self.mood == "stuck":
+            return
+        channel = read_channel(self.store, DATASET.model_name).channel
+        self.generation, wanted = channel.generation, channel.champion
+        if wanted is None or (self.live is not None and wanted.digest == self.live.digest):
+            return
+        if self.mood == "refuses" and wanted.digest != self.good:
+            self.refusal = Refusal(wanted.version, wanted.digest, "golden row 3 differs")
+            return
+        self.live, self.version = read_release(self.store, DATASET.model_name, wanted.version), wanted.version
+        self.loads.append(wanted.digest)
+
+    def status(self) -> Status:
+        digest = self.live.digest if self.live else None
+        return Status(
+            DATASET.model_name,
+            self.live is not None,
+            self.version,
+            digest,
+            generation=self.generation,
+            refusal=self.refusal,
+        )
+
+    def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        assert self.live is not None
+        answers = answer(self.live.model, rows) * (1.01 if self.mood == "wrong" else 1)
+        named = [dict(zip(SCHEMA.outputs, map(float, row), strict=True)) for row in answers]
+        return {"predictions": named, "version": self.version, "digest": self.live.digest}
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        serving = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                assert self.path == "/v1/model"
+                if serving.mood == "deaf":
+                    serving.look()
+                self.give(200, serving.status().to_dict())
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path == "/v1/reload":
+                    serving.tokens.append(self.headers.get("Authorization"))
+                    if serving.mood == "deaf":
+                        self.give(500, {})
+                        return
+                    serving.look()
+                    self.give(202, {})
+                elif serving.mood == "busy":
+                    self.give(503, {})
+                elif serving.mood == "garbled":
+                    self.give(200, None)
+                else:
+                    self.predict(json.loads(body)["rows"])
+
+            def predict(self, rows: list[dict[str, Any]]) -> None:
+                try:
+                    self.give(200, serving.predict(rows))
+                except RowsInvalid as error:
+                    self.give(422, {"detail": str(error)})
+
+            def give(self, code: int, document: Any) -> None:
+                data = b"not JSON" if document is None else json.dumps(document).encode()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        return Handler

@@ -1,0 +1,396 @@
+"""Deploy: every replica serves the release and answers its golden rows, or everything stays as it was."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from pipeline import deploy as step
+from pipeline import replicas
+from pipeline.contract import channel as channels
+from pipeline.contract.bundle import FILES, MANIFEST, Bundle
+from pipeline.contract.channel import Release
+from pipeline.deploy import Deployed, deploy
+from pipeline.errors import DeployFailed, ModelRefused, RegistryUnavailable
+from pipeline.releases import read_channel, read_release
+from pipeline.store import KeyChanged, Store, open_store
+from tests.kill_points import killed_at
+from tests.pipeline.fake_serving import FakeServing
+from tests.pipeline.mlflow_server import free_port
+from tests.pipeline.noted_registry import NotedRegistry
+from tests.pipeline.tiny_model import DATASET, make_bundle, predictions, put
+
+MODEL = DATASET.model_name
+OLD, NEW = make_bundle(1.0, "2015-06-09"), make_bundle(1.01, "2015-06-10")
+
+
+@pytest.fixture
+def serve(store: Store) -> Iterator[Callable[..., FakeServing]]:
+    made: list[FakeServing] = []
+
+    def start(mood: str = "well") -> FakeServing:
+        made.append(FakeServing(store, mood))
+        return made[-1]
+
+    yield start
+    for serving in made:
+        serving.close()
+
+
+@pytest.fixture
+def registry() -> NotedRegistry:
+    return NotedRegistry()
+
+
+def put_live(
+    store: Store, registry: NotedRegistry, bundle: Bundle, version: int, *serving: FakeServing, **options: Any
+) -> Deployed:
+    ref = put(store, bundle, predictions(count=4)).bundle_ref
+    urls = [one.url for one in serving]
+    return deploy(store, registry, ref, version, urls, "secret", options.pop("timeout", 5.0), **options)
+
+
+def champion(store: Store) -> Release | None:
+    return read_channel(store, MODEL).channel.champion
+
+
+def test_a_release_goes_live_on_every_replica(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """The release is published, the channel names it, each replica has it, the alias is moved."""
+    both = serve(), serve()
+    done = put_live(store, registry, OLD, 1, *both)
+    assert done == Deployed(True, 1, OLD.digest, 1, "version 1 is live on 2 of 2 replicas", tuple(s.url for s in both))
+    assert [one.loads for one in both] == [[OLD.digest], [OLD.digest]]
+    assert read_release(store, MODEL, 1).digest == OLD.digest
+    assert champion(store) == Release(1, OLD.digest, "2015-06-09")
+    assert registry.champion == 1
+
+
+def test_a_push_is_authenticated(store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]) -> None:
+    """It carries the token and nothing else."""
+    serving = serve()
+    put_live(store, registry, OLD, 1, serving)
+    assert serving.tokens == ["Bearer secret"]
+
+
+def test_a_replica_that_misses_the_push_is_waited_for(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """It looks at the channel by itself soon after."""
+    assert put_live(store, registry, OLD, 1, serve("deaf")).live
+
+
+def test_the_same_release_again_is_no_new_generation(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """A repeated task ends the same, and still asks the replicas."""
+    serving = serve()
+    first = put_live(store, registry, OLD, 1, serving)
+    assert put_live(store, registry, OLD, 1, serving) == first
+    serving.mood, serving.live = "stuck", None
+    with pytest.raises(DeployFailed):
+        put_live(store, registry, OLD, 1, serving, timeout=0.2)
+
+
+def test_a_newer_release_takes_over(store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]) -> None:
+    """The generation grows by one."""
+    serving = serve()
+    put_live(store, registry, OLD, 1, serving)
+    assert put_live(store, registry, NEW, 2, serving).generation == 2
+    assert registry.champion == 2
+
+
+@pytest.mark.parametrize(("bundle", "version"), [(OLD, 3), (NEW, 1)])
+def test_an_older_release_never_replaces_a_newer_one(
+    store: Store, registry: NotedRegistry, bundle: Bundle, version: int
+) -> None:
+    """Neither an older data day nor an earlier version of the same day; it is no error but an answer."""
+    newest = make_bundle(1.02, "2015-06-10")
+    put_live(store, registry, newest, 2)
+    done = put_live(store, registry, bundle, version)
+    assert not done.live
+    assert "does not replace version 2 (data day 2015-06-10), which is newer" in done.message
+    assert champion(store) == Release(2, newest.digest, "2015-06-10")
+    assert registry.champion == 2
+
+
+def test_an_older_release_may_be_wanted(store: Store, registry: NotedRegistry) -> None:
+    """A rollback says so."""
+    put_live(store, registry, NEW, 2)
+    assert put_live(store, registry, OLD, 1, allow_older=True).live
+    assert registry.champion == 1
+
+
+def test_without_serving_addresses_nobody_is_asked(store: Store, registry: NotedRegistry) -> None:
+    """The channel and the alias move, and the message says that this is all."""
+    done = put_live(store, registry, OLD, 1)
+    assert done.live
+    assert "nobody was asked" in done.message
+    assert registry.champion == 1
+
+
+def test_a_refused_release_is_taken_back(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """The replica's own reason is in the error; channel and alias are where they were."""
+    serving = serve("refuses")
+    serving.good = OLD.digest
+    put_live(store, registry, OLD, 1, serving)
+    with pytest.raises(ModelRefused, match="golden row 3 differs; the channel is back at version 1"):
+        put_live(store, registry, NEW, 2, serving)
+    assert champion(store) == Release(1, OLD.digest, "2015-06-09")
+    assert read_channel(store, MODEL).channel.generation == 3
+    assert registry.champion == 1
+    assert serving.live is not None
+    assert serving.live.digest == OLD.digest
+
+
+def test_one_replica_of_two_that_refuses_takes_both_back(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """The replica that had taken the release serves the earlier one again."""
+    well, ill = serve(), serve("refuses")
+    ill.good = OLD.digest
+    put_live(store, registry, OLD, 1, well, ill)
+    with pytest.raises(ModelRefused):
+        put_live(store, registry, NEW, 2, well, ill)
+    assert well.loads == [OLD.digest, NEW.digest, OLD.digest]
+
+
+def test_a_first_release_that_is_refused_leaves_no_champion(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """Before it there was none."""
+    with pytest.raises(ModelRefused, match="back at no release, as before"):
+        put_live(store, registry, OLD, 1, serve("refuses"))
+    assert champion(store) is None
+    assert registry.champion is None
+
+
+@pytest.mark.parametrize(
+    ("mood", "error", "reason"),
+    [
+        ("stuck", DeployFailed, "does not serve version 2 in time: it serves version 1"),
+        ("wrong", ModelRefused, "answers high of golden row 0 with"),
+        ("busy", DeployFailed, "too busy to answer the golden rows"),
+        ("garbled", ModelRefused, "in JSON"),
+    ],
+)
+def test_a_replica_that_does_not_get_there_leaves_all_as_it_was(
+    store: Store,
+    registry: NotedRegistry,
+    serve: Callable[..., FakeServing],
+    mood: str,
+    error: type[Exception],
+    reason: str,
+) -> None:
+    """Late, wrong, busy or out of its mind: the error says which, and whether trying again may help."""
+    serving = serve()
+    put_live(store, registry, OLD, 1, serving)
+    serving.mood = mood
+    with pytest.raises(error, match=reason):
+        put_live(store, registry, NEW, 2, serving, timeout=0.5)
+    assert champion(store) == Release(1, OLD.digest, "2015-06-09")
+    assert registry.champion == 1
+
+
+def test_a_replica_that_is_away_is_named(store: Store, registry: NotedRegistry) -> None:
+    """Nobody listens at the address."""
+    ref = put(store, OLD, predictions(count=4)).bundle_ref
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(DeployFailed, match=f"{url} does not serve version 1 in time: there is no answer"):
+        deploy(store, registry, ref, 1, [url], "", 0.3)
+
+
+def test_a_first_try_that_failed_can_succeed_later(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """The published release is found again."""
+    serving = serve("stuck")
+    with pytest.raises(DeployFailed):
+        put_live(store, registry, OLD, 1, serving, timeout=0.2)
+    serving.mood = "well"
+    assert put_live(store, registry, OLD, 1, serving).generation == 3
+
+
+def test_a_version_number_with_other_content_is_refused(store: Store, registry: NotedRegistry) -> None:
+    """The release store of another MLflow database: releases are never overwritten."""
+    put_live(store, registry, OLD, 1)
+    with pytest.raises(ModelRefused, match="a store of its own for each"):
+        put_live(store, registry, NEW, 1)
+    assert read_release(store, MODEL, 1).digest == OLD.digest
+
+
+def test_killed_between_channel_and_alias_the_next_run_sets_the_alias(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel had moved; the repetition makes no new generation."""
+    serving = serve()
+    with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
+        patched.setattr(registry, "set_alias", _away)
+        put_live(store, registry, OLD, 1, serving)
+    assert (registry.champion, champion(store)) == (None, Release(1, OLD.digest, "2015-06-09"))
+    done = put_live(store, registry, OLD, 1, serving)
+    assert (done.generation, registry.champion) == (1, 1)
+
+
+def _away(*arguments: Any) -> None:
+    raise RegistryUnavailable("away")
+
+
+class FiledRegistry(NotedRegistry):
+    """Its alias outlives the process."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def set_alias(self, model: str, number: int, alias: str = "champion") -> None:
+        self.path.write_text(str(number))
+
+    def alias(self, model: str, alias: str = "champion") -> int | None:
+        return int(self.path.read_text() or 0) or None if self.path.exists() else None
+
+
+def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path) -> None:
+    """SIGKILL at each touch of the file system in turn: the repetition ends with one new generation and the alias."""
+    for point in range(100):
+        store, registry = open_store(f"file:{tmp_path}/{point}"), FiledRegistry(tmp_path / f"alias{point}")
+        put_live(store, registry, OLD, 1)
+        ref = put(store, NEW, predictions(count=4)).bundle_ref
+        killed = killed_at(point, lambda s=store, r=registry, b=ref: deploy(s, r, b, 2, (), "", 1.0))
+        done = put_live(store, registry, NEW, 2)
+        assert (done.live, done.generation, registry.alias(MODEL)) == (True, 2, 2)
+        assert read_release(store, MODEL, 2).digest == NEW.digest
+        if not killed:
+            break
+    assert 10 < point < 99
+
+
+def test_killed_after_the_channel_moved_a_refusal_still_goes_back(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """The run that knew what was live before is dead; the alias, which moves last, still names it."""
+    serving = serve("refuses")
+    serving.good = OLD.digest
+    put_live(store, registry, OLD, 1, serving)
+    store.publish(channels.release_prefix(MODEL, 2), NEW.files, last=MANIFEST)
+    seen = read_channel(store, MODEL)
+    moved = seen.channel.with_champion(Release(2, NEW.digest, "2015-06-10"))
+    store.replace(channels.channel_key(MODEL), moved.to_bytes(), seen.etag)
+    with pytest.raises(ModelRefused, match="back at version 1"):
+        put_live(store, registry, NEW, 2, serving)
+    assert champion(store) == Release(1, OLD.digest, "2015-06-09")
+
+
+def test_a_live_release_that_turns_bad_has_nothing_to_go_back_to(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """It is the champion by channel and alias: the error says that all stays."""
+    serving = serve()
+    put_live(store, registry, OLD, 1, serving)
+    serving.mood = "wrong"
+    with pytest.raises(ModelRefused, match="nothing to go back to"):
+        put_live(store, registry, OLD, 1, serving)
+    assert champion(store) == Release(1, OLD.digest, "2015-06-09")
+
+
+def test_a_newer_deploy_meanwhile_wins(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """While we wait for the replica another run moves the channel on: ours ends without an error and moves nothing."""
+    serving = serve("stuck")
+    third = make_bundle(1.02, "2015-06-11")
+
+    def overtake() -> None:
+        put_live(store, registry, third, 3)
+        serving.mood = "well"
+        serving.look()
+
+    later = threading.Timer(0.4, overtake)
+    later.start()
+    done = put_live(store, registry, NEW, 2, serving)
+    later.join()
+    assert not done.live
+    assert "does not replace version 3" in done.message
+    assert registry.champion == 3
+
+
+def test_a_lost_race_for_the_channel_is_decided_again(
+    store: Store, registry: NotedRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else changed the channel between our look and our write."""
+    replace, calls = store.replace, []
+
+    def late(key: str, data: bytes, etag: str | None) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            raise KeyChanged(key)
+        replace(key, data, etag)
+
+    monkeypatch.setattr(store, "replace", late)
+    assert put_live(store, registry, OLD, 1).live
+    assert len(calls) == 2
+
+
+def test_a_channel_that_never_holds_still_is_given_up(
+    store: Store, registry: NotedRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for ever."""
+
+    def late(*arguments: Any) -> None:
+        raise KeyChanged("channel")
+
+    monkeypatch.setattr(store, "replace", late)
+    with pytest.raises(DeployFailed, match=f"{step.TRIES} times"):
+        put_live(store, registry, OLD, 1)
+
+
+def test_overlapping_deploys_end_with_the_newest(store: Store, registry: NotedRegistry) -> None:
+    """Eight at once, in any order: the newest data day is live and no generation is lost."""
+    bundles = [make_bundle(1.0, f"2015-06-{day:02d}") for day in range(1, 9)]
+    refs = [put(store, bundle, predictions(count=4)).bundle_ref for bundle in bundles]
+    threads = [
+        threading.Thread(target=deploy, args=(store, registry, ref, number, (), "", 5.0))
+        for number, ref in enumerate(refs, start=1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert champion(store) == Release(8, bundles[7].digest, "2015-06-08")
+
+
+def test_a_status_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program listens at the address."""
+
+    class Answer:
+        def json(self) -> Any:
+            return ["not", "a", "status"]
+
+    monkeypatch.setattr(requests, "get", lambda *arguments, **options: Answer())
+    status, trouble = replicas._status("http://elsewhere")
+    assert status is None
+    assert "not the status" in trouble
+
+
+def test_with_mlflow_the_alias_is_real(store: Store, mlflow_url: str, tmp_path: Path) -> None:
+    """Register, then deploy: ``models:/car_price@champion`` is the version that the channel names."""
+    from pipeline.register import RunContext, register
+    from pipeline.registry import Registry
+
+    registry = Registry(mlflow_url)
+    folders = put(store, make_bundle(1.07, "2015-06-10"), predictions())
+    context = RunContext("deploy/test", "", "", "2015-06-10", "manual", "", "")
+    version = register(DATASET, store, registry, folders.bundle_ref, folders.trained_ref, context).version
+    deploy(store, registry, folders.bundle_ref, version, (), "", 5.0)
+    assert registry.alias(MODEL) == version
+    assert set(store.keys(channels.release_prefix(MODEL, version))) == {
+        f"{channels.release_prefix(MODEL, version)}/{name}" for name in FILES
+    }
