@@ -46,15 +46,13 @@ def hostile_rows(schema: Schema, thresholds: Mapping[str, Floats], sample: pd.Da
     """
     columns = [column.name for column in schema.inputs]
     base = _spread(sample[columns], BASE_ROWS)
-    kinds = {column.name: column for column in schema.inputs}
-    changes = [(name, value) for name in columns for value in _values(kinds[name], base[name])]
-    near = [(name, value) for name in columns for value in _neighbours(thresholds.get(name, np.empty(0)))]
-    room = MOST_ROWS - len(changes) - 2 * BASE_ROWS
+    changes = [(column.name, value) for column in schema.inputs for value in _values(column, base[column.name])]
+    near = [(name, value) for name in columns if name in thresholds for value in _neighbours(thresholds[name])]
+    whole = [base, _all_missing(schema), *_unseen(schema, base), _changed(base, changes)]
+    room = MOST_ROWS - sum(map(len, whole))
     if len(near) > room:
         near = [near[i] for i in np.linspace(0, len(near) - 1, room).astype(int)]
-    return pd.concat([base, _all_missing(schema), *_unseen(schema, base), _changed(base, changes + near)]).reset_index(
-        drop=True
-    )
+    return pd.concat([*whole, _changed(base, near)]).reset_index(drop=True)
 
 
 def thresholds(pipeline: Pipeline) -> dict[str, Floats]:

@@ -31,7 +31,7 @@ class Collector:
         tensor.name = name
         self.constants.append(tensor)
 
-    def add_node(self, op, inputs, outputs, op_domain, op_version, name, **attributes):
+    def add_node(self, op, inputs, outputs, *, op_domain, op_version, name, **attributes):
         self.nodes.append(helper.make_node(op, inputs, outputs, name=name, domain=op_domain, **attributes))
 
 
@@ -39,7 +39,9 @@ def answer(write: Callable[[GraphWriter], str], inputs: dict[str, np.ndarray]) -
     """What the nodes that ``write`` adds answer to ``inputs``; it gives the name of their output, of doubles."""
     collector = Collector()
     output = write(GraphWriter(collector, collector))
-    kinds = {name: TensorProto.STRING if values.dtype == object else TensorProto.DOUBLE for name, values in inputs.items()}
+    kinds = {
+        name: TensorProto.STRING if values.dtype == object else TensorProto.DOUBLE for name, values in inputs.items()
+    }
     graph = helper.make_graph(
         collector.nodes,
         "part",

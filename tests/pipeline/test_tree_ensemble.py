@@ -45,7 +45,7 @@ def hostile(models, X):
     return np.concatenate(tests)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     iterations=st.integers(1, 8),
