@@ -86,7 +86,7 @@ def _residuals(axes: Any, rows: pd.DataFrame, unit: str) -> None:
     actual, price = _prices(rows, ACTUAL, PRICE)
     error = price - actual
     limit = float(np.quantile(np.abs(error), 0.99)) or 1.0
-    bins = np.linspace(-limit, limit, 61)
+    bins = _round_bins(limit)
     axes.hist(error, bins=bins, color=BLUE, label="this model")
     if rows[BASELINE].notna().any():
         axes.hist(
@@ -104,6 +104,15 @@ def _residuals(axes: Any, rows: pd.DataFrame, unit: str) -> None:
     axes.legend(frameon=False)
 
 
+def _round_bins(limit: float) -> Floats:
+    """About 60 bins over ±limit of a round width: prices are round too, and other widths make a comb of them."""
+    wanted = 2 * limit / 60
+    power = 10 ** np.floor(np.log10(wanted))
+    width = power * next(step for step in (1, 2, 5, 10) if power * step >= wanted)
+    edge = width * (np.ceil(limit / width) + 0.5)
+    return np.asarray(np.arange(-edge, edge + width / 2, width))
+
+
 def _calibration(axes: Any, rows: pd.DataFrame, unit: str) -> None:
     """Share of actual prices inside the interval, by tenths of the predicted price."""
     actual, price, low, high = _prices(rows, ACTUAL, PRICE, LOW, HIGH)
@@ -119,7 +128,7 @@ def _calibration(axes: Any, rows: pd.DataFrame, unit: str) -> None:
     axes.set(ylim=(0, 1), xlabel=f"mean predicted price of the tenth, {unit}", ylabel="share of test sales")
     axes.set_title(f"Interval: {np.mean((low <= actual) & (actual <= high)):.1%} of {len(rows):,} actual prices inside")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(ncols=4, loc="lower center", fontsize=9, framealpha=0.9)
+    axes.figure.legend(ncols=4, loc="outside lower center", frameon=False)
 
 
 def _importance(axes: Any, importance: Mapping[str, float], unit: str) -> None:
@@ -141,7 +150,7 @@ def _slice(axes: Any, name: str, values: Mapping[str, Mapping[str, Any]], unit: 
     baseline = [values[label].get("baseline_mae") for label in shown]
     if any(value is not None for value in baseline):
         axes.barh(place - 0.2, [value or 0 for value in baseline], 0.38, color=ORANGE, label="baseline")
-        axes.legend(frameon=False, loc="lower right")
+        axes.figure.legend(ncols=2, loc="outside lower center", frameon=False)
     axes.set_yticks(place, [f"{band_text(label)}  ({values[label]['rows']:,})" for label in shown])
     axes.set(xlabel=f"mean error, {unit}", ylabel=f"{name} (test sales)")
     axes.set_title(f"Error by {name}" + (f": the {len(shown)} largest" if len(values) > len(shown) else ""))

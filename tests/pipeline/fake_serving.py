@@ -29,8 +29,8 @@ class FakeServing:
         self.refusal: Refusal | None = None
         self.loads: list[str] = []
         self.tokens: list[str | None] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.serving = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -69,48 +69,54 @@ class FakeServing:
         named = [dict(zip(SCHEMA.outputs, map(float, row), strict=True)) for row in answers]
         return {"predictions": named, "version": self.version, "digest": self.live.digest}
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        serving = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    serving: FakeServing
 
-            def log_message(self, *arguments: object) -> None:
-                pass
 
-            def do_GET(self) -> None:
-                assert self.path == "/v1/model"
-                if serving.mood == "deaf":
-                    serving.look()
-                self.give(200, serving.status().to_dict())
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if self.path == "/v1/reload":
-                    serving.tokens.append(self.headers.get("Authorization"))
-                    if serving.mood == "deaf":
-                        self.give(500, {})
-                        return
-                    serving.look()
-                    self.give(202, {})
-                elif serving.mood == "busy":
-                    self.give(503, {})
-                elif serving.mood == "garbled":
-                    self.give(200, None)
-                else:
-                    self.predict(json.loads(body)["rows"])
+    def log_message(self, *arguments: object) -> None:
+        pass
 
-            def predict(self, rows: list[dict[str, Any]]) -> None:
-                try:
-                    self.give(200, serving.predict(rows))
-                except RowsInvalid as error:
-                    self.give(422, {"detail": str(error)})
+    def do_GET(self) -> None:
+        assert self.path == "/v1/model"
+        if self.server.serving.mood == "deaf":
+            self.server.serving.look()
+        self.give(200, self.server.serving.status().to_dict())
 
-            def give(self, code: int, document: Any) -> None:
-                data = b"not JSON" if document is None else json.dumps(document).encode()
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/v1/reload":
+            self.reload()
+        else:
+            self.predict(json.loads(body)["rows"])
 
-        return Handler
+    def reload(self) -> None:
+        serving = self.server.serving
+        serving.tokens.append(self.headers.get("Authorization"))
+        if serving.mood == "deaf":
+            self.give(500, {})
+        else:
+            serving.look()
+            self.give(200, serving.status().to_dict())
+
+    def predict(self, rows: list[dict[str, Any]]) -> None:
+        serving = self.server.serving
+        if serving.mood in {"busy", "garbled"}:
+            self.give(503 if serving.mood == "busy" else 200, None)
+            return
+        try:
+            self.give(200, serving.predict(rows))
+        except RowsInvalid as error:
+            self.give(422, {"detail": str(error)})
+
+    def give(self, code: int, document: Any) -> None:
+        data = b"not JSON" if document is None else json.dumps(document).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)

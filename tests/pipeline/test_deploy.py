@@ -174,27 +174,22 @@ def test_a_first_release_that_is_refused_leaves_no_champion(
 
 
 @pytest.mark.parametrize(
-    ("mood", "error", "reason"),
+    ("mood", "error"),
     [
-        ("stuck", DeployFailed, "does not serve version 2 in time: it serves version 1"),
-        ("wrong", ModelRefused, "answers high of golden row 0 with"),
-        ("busy", DeployFailed, "too busy to answer the golden rows"),
-        ("garbled", ModelRefused, "in JSON"),
+        ("stuck", DeployFailed("does not serve version 2 in time: it serves version 1")),
+        ("wrong", ModelRefused("answers high of golden row 0 with")),
+        ("busy", DeployFailed("too busy to answer the golden rows")),
+        ("garbled", ModelRefused("in JSON")),
     ],
 )
 def test_a_replica_that_does_not_get_there_leaves_all_as_it_was(
-    store: Store,
-    registry: NotedRegistry,
-    serve: Callable[..., FakeServing],
-    mood: str,
-    error: type[Exception],
-    reason: str,
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing], mood: str, error: Exception
 ) -> None:
     """Late, wrong, busy or out of its mind: the error says which, and whether trying again may help."""
     serving = serve()
     put_live(store, registry, OLD, 1, serving)
     serving.mood = mood
-    with pytest.raises(error, match=reason):
+    with pytest.raises(type(error), match=str(error)):
         put_live(store, registry, NEW, 2, serving, timeout=0.5)
     assert champion(store) == Release(1, OLD.digest, "2015-06-09")
     assert registry.champion == 1
@@ -232,9 +227,10 @@ def test_killed_between_channel_and_alias_the_next_run_sets_the_alias(
 ) -> None:
     """The channel had moved; the repetition makes no new generation."""
     serving = serve()
-    with monkeypatch.context() as patched, pytest.raises(RegistryUnavailable):
+    with monkeypatch.context() as patched:
         patched.setattr(registry, "set_alias", _away)
-        put_live(store, registry, OLD, 1, serving)
+        with pytest.raises(RegistryUnavailable):
+            put_live(store, registry, OLD, 1, serving)
     assert (registry.champion, champion(store)) == (None, Release(1, OLD.digest, "2015-06-09"))
     done = put_live(store, registry, OLD, 1, serving)
     assert (done.generation, registry.champion) == (1, 1)
@@ -260,10 +256,11 @@ class FiledRegistry(NotedRegistry):
 
 def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path) -> None:
     """SIGKILL at each touch of the file system in turn: the repetition ends with one new generation and the alias."""
+    ref = put(open_store(f"file:{tmp_path}/work"), NEW, predictions(count=4)).bundle_ref
     for point in range(100):
         store, registry = open_store(f"file:{tmp_path}/{point}"), FiledRegistry(tmp_path / f"alias{point}")
         put_live(store, registry, OLD, 1)
-        ref = put(store, NEW, predictions(count=4)).bundle_ref
+        put(store, NEW, predictions(count=4))
         killed = killed_at(point, lambda s=store, r=registry, b=ref: deploy(s, r, b, 2, (), "", 1.0))
         done = put_live(store, registry, NEW, 2)
         assert (done.live, done.generation, registry.alias(MODEL)) == (True, 2, 2)

@@ -162,7 +162,7 @@ def test_the_model_is_the_bundles_very_bytes(
     import mlflow
     from mlflow.models import Model
 
-    registry, folders, done = everything
+    _, folders, done = everything
     mlflow.set_tracking_uri(mlflow_url)
     path = Path(mlflow.artifacts.download_artifacts(done.model_uri, dst_path=str(tmp_path)))
     for name, data in folders.bundle.files.items():
@@ -283,6 +283,7 @@ def test_without_a_server_too(store: Store, folders: Folders, tmp_path: Path, qu
     done = run(store, registry, folders, "run/day")
     assert (done.version, done.run_url) == (1, "")
     assert whole(registry, folders, "run/day")
+    assert list(tmp_path.glob(f"mlflow-artifacts/{MODEL}/models/m-*/artifacts/model.onnx"))
 
 
 KILL_POINTS = {
@@ -297,9 +298,10 @@ KILL_POINTS = {
 }
 
 
+@pytest.mark.usefixtures("quick_plots")
 @pytest.mark.parametrize("point", KILL_POINTS)
 def test_killed_anywhere_the_next_run_leaves_one_of_everything(
-    store: Store, registry: Registry, proxy: Proxy, folders: Folders, quick_plots: None, point: str
+    store: Store, registry: Registry, proxy: Proxy, folders: Folders, point: str
 ) -> None:
     """SIGKILL while MLflow takes the request: the repetition ends with one run, one version, one model folder."""
     wanted, ending = KILL_POINTS[point]

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -212,13 +211,3 @@ def test_a_no_is_not_tried_again(mlflow_url: str) -> None:
     """What MLflow refuses is refused the next time too."""
     with pytest.raises(RegistryRefused, match="refused"):
         Registry(mlflow_url).tag_version("no_such_model", 1, {"gate": "passed"})
-
-
-def test_without_a_server_a_database_does(tmp_path: Path) -> None:
-    """A run, a version and its files with a plain SQLite file; there is no page to point to."""
-    registry = Registry(f"sqlite:///{tmp_path}/mlflow.db")
-    run = start(registry, "direct")
-    made = version_of(registry, "direct", run)
-    assert (made.number, run.url) == (1, "")
-    assert registry.find_version("direct", "f1") == made
-    assert list(tmp_path.glob(f"mlflow-artifacts/direct/models/{made.logged_model}/artifacts/model.onnx"))
