@@ -115,6 +115,8 @@ def canonical(dataset: Dataset, frame: pd.DataFrame) -> pa.Table:
 
 def _column(values: pd.Series) -> pa.Array:
     """By content, not by pandas' type: a column of the same values may be int in one part and float in the next."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return pa.array(values, pa.string(), from_pandas=True)
     given = values.dropna()
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_localize(None)

@@ -32,6 +32,8 @@ def check_raw(dataset: Dataset, rows: pd.DataFrame) -> None:
     Raises:
         DataInvalid: with every problem found, each naming its column.
     """
+    if rows.columns.duplicated().any():
+        raise DataInvalid(f"the column {rows.columns[rows.columns.duplicated()][0]!r} is there twice")
     failures = _failures(raw_schema(dataset), rows)
     problems = _column_problems(dataset, failures)
     if not problems:
@@ -51,7 +53,7 @@ def raw_schema(dataset: Dataset) -> pa.DataFrameSchema:
     columns = {
         name: pa.Column(nullable=True, checks=readable if name in numeric else None) for name in dataset.raw_columns
     }
-    return pa.DataFrameSchema(columns, strict=True, unique_column_names=True)
+    return pa.DataFrameSchema(columns, strict=True)
 
 
 def range_schema(dataset: Dataset) -> pa.DataFrameSchema:
@@ -83,9 +85,7 @@ def _column_problems(dataset: Dataset, failures: pd.DataFrame) -> list[str]:
     missing = list(cases["failure_case"][cases["check"] == "column_in_dataframe"])
     unknown = [str(name) for name in cases["failure_case"][cases["check"] == "column_in_schema"]]
     problems = [f"the column {name!r} is missing{_hint(name, unknown)}" for name in missing]
-    problems += [f"the column {name!r} is not declared{_hint(name, dataset.raw_columns)}" for name in unknown]
-    twice = cases["column"][cases["check"] == "field_uniqueness"]
-    return problems + [f"the column {name!r} is there twice" for name in twice.unique()]
+    return problems + [f"the column {name!r} is not declared{_hint(name, dataset.raw_columns)}" for name in unknown]
 
 
 def _hint(name: str, others: Iterable[str]) -> str:
@@ -117,6 +117,8 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 
 def _missing(values: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values):
+        return values.isna()
     return values.isna() | (values.astype(str).str.strip() == "")
 
 

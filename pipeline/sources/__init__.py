@@ -43,7 +43,7 @@ def open_source(uri: str, dataset: Dataset, *, seed: int, today: date) -> Source
         SettingsInvalid: the address is none of the known forms, or does not fit the dataset.
     """
     scheme, _, rest = uri.partition(":")
-    if scheme == "simulated" and not rest:
+    if uri == "simulated:":
         return SimulatedSource(dataset, seed, today)
     if scheme == "folder" and rest:
         return folder_source(Path(rest).expanduser().absolute(), dataset)

@@ -31,7 +31,7 @@ def sale_days(declared: SaleDate, values: pd.Series) -> pd.Series:
 
 def _iso(declared: SaleDate, value: object) -> str | None:
     if isinstance(value, date):
-        return value.isoformat()[:10]
+        return None if pd.isna(value) else value.isoformat()[:10]
     for pattern in declared.patterns:
         if isinstance(value, str) and (found := re.match(pattern, value.strip())):
             return _calendar_day(found["year"], found["month"], found["day"])

@@ -60,7 +60,16 @@ def _csv(data: bytes, name: str, whole: bool) -> pd.DataFrame:
         raise DataInvalid(f"{name} cannot be read as CSV in UTF-8: {error}") from error
     if odd:
         raise _wrong_fields(name, odd[0], last=odd[0].number == table.num_rows + len(odd) + 1)
+    if _is_open_quote(data, table):
+        raise half_delivered(name, "a quotation mark is opened and never closed")
     return table.to_pandas()
+
+
+def _is_open_quote(data: bytes, table: pa.Table) -> bool:
+    """Such a mark swallows all lines after it; the reader says nothing."""
+    if table.num_rows == 0 or data.count(b'"') % 2 == 0:
+        return False
+    return any("\n" in value.as_py() for column in table.columns for value in column[-1:])
 
 
 def _header(data: bytes, name: str) -> list[str]:
