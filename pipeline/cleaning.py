@@ -44,14 +44,19 @@ def clean(dataset: Dataset, raw: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Rule
     return frame.reset_index(drop=True), tuple(counts)
 
 
-def for_training(dataset: Dataset, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[RuleCount, ...]]:
-    """The rows that a model may learn from: those left by the rules that hold for training only."""
+def for_training(
+    dataset: Dataset, frame: pd.DataFrame, *, with_baseline: bool
+) -> tuple[pd.DataFrame, tuple[RuleCount, ...]]:
+    """The rows that a model may learn from: those left by the rules that hold for training only.
+
+    The frame's index is kept.
+    """
     counts = []
     for rule in dataset.rules:
-        if rule.training_only:
+        if rule.training_only and (with_baseline or not rule.uses_baseline):
             frame, count = _apply(rule, frame)
             counts.append(count)
-    return frame.reset_index(drop=True), tuple(counts)
+    return frame, tuple(counts)
 
 
 def _typed(dataset: Dataset, raw: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.model_selection import KFold
 
 Floats = npt.NDArray[np.float64]
@@ -207,16 +207,20 @@ class GroupEffects(TransformerMixin, BaseEstimator):
 
     Parameters:
         groups: groups of columns of X.
-        clip: targets further than this from their mean count as this far.
+        first: None, or a regressor that explains the target by the columns ``first_columns`` of X beforehand, so
+            that the effects are of what is left. It is needed for fitting only.
+        clip: what is left to explain counts as at most this much.
 
     Attributes:
-        center_: the target's mean.
+        center_: the mean of what is left to explain.
         tables_: one ``GroupTable`` for each of ``groups``, with the effect as its single column.
     """
 
     def __init__(
         self,
         groups: tuple[Group, ...],
+        first: Any = None,
+        first_columns: Group = (),
         smoothing: float = 10.0,
         clip: float = np.inf,
         passes: int = 3,
@@ -224,6 +228,8 @@ class GroupEffects(TransformerMixin, BaseEstimator):
         seed: int = 7,
     ) -> None:
         self.groups = groups
+        self.first = first
+        self.first_columns = first_columns
         self.smoothing = smoothing
         self.clip = clip
         self.passes = passes
@@ -235,7 +241,7 @@ class GroupEffects(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Floats) -> Floats:
-        """Effects, and the sum of them and the target's mean: (n, groups + 1)."""
+        """Effects, and the sum of them and ``center_``: (n, groups + 1)."""
         pairs = zip(self.tables_, self.groups, strict=True)
         return self._with_sum([table.look_up(X[:, list(group)])[:, 0] for table, group in pairs])
 
@@ -254,13 +260,20 @@ class GroupEffects(TransformerMixin, BaseEstimator):
     def _learn(self, X: Floats, y: Floats) -> tuple[list[Integers], Floats]:
         """Fit on all rows; returns each group's table row of each row, and the clipped targets' distances."""
         self.tables_ = [GroupTable(X[:, list(group)]) for group in self.groups]
-        self.center_ = float(np.mean(y))
-        residual = np.clip(np.asarray(y, np.float64) - self.center_, -self.clip, self.clip)
+        left = np.asarray(y, np.float64) - self._first_guess(X, y)
+        self.center_ = float(np.mean(left))
+        residual = np.clip(left - self.center_, -self.clip, self.clip)
         rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.groups, strict=True)]
         for table, effect in zip(self.tables_, self._backfit(rows, residual), strict=True):
             table.table_ = effect.reshape(-1, 1)
         self.n_features_in_ = X.shape[1]
         return rows, residual
+
+    def _first_guess(self, X: Floats, y: Floats) -> Floats:
+        if self.first is None:
+            return np.zeros(len(X))
+        known = X[:, list(self.first_columns)]
+        return np.asarray(clone(self.first).fit(known, y).predict(known))
 
     def _backfit(self, rows: list[Integers], residual: Floats) -> list[Floats]:
         sizes = [len(table.table_) for table in self.tables_]

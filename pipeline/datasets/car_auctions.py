@@ -17,9 +17,13 @@ def _condition_in_tenths(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(condition=frame["condition"].where(~whole, frame["condition"] / 10))
 
 
+def _without_giveaways(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[~(frame["sellingprice"] < 300)]
+
+
 def _without_slips(frame: pd.DataFrame) -> pd.DataFrame:
     ratio = frame["sellingprice"] / frame["mmr"]
-    return frame[~((ratio > 4) | (ratio < 0.1))]
+    return frame[~((ratio >= 2) | (ratio <= 0.3))]
 
 
 DATASET = Dataset(
@@ -52,9 +56,33 @@ DATASET = Dataset(
     baseline="mmr",
     ignored=("vin",),
     reference=("make", "model", "year"),
+    groups=(
+        ("make",),
+        ("make", "year"),
+        ("make", "model"),
+        ("make", "model", "year"),
+        ("make", "model", "trim"),
+        ("make", "model", "trim", "year"),
+        ("make", "model", "trim", "body", "transmission", "year"),
+        ("make", "model", "color"),
+        ("color",),
+        ("state",),
+        ("seller",),
+        ("seller", "year"),
+        ("seller", "make"),
+        ("seller", "make", "model"),
+    ),
+    peers=(("make", "model", "year"), ("make", "model", "trim", "year")),
     rules=(
         Rule("condition_scale", "a condition above 5 is on the scale 11-49: divided by 10", _condition_in_tenths),
-        Rule("price_slips", "price more than 4 times or less than a tenth of mmr", _without_slips, training_only=True),
+        Rule("giveaways", "sold for less than 300 USD", _without_giveaways, training_only=True),
+        Rule(
+            "price_slips",
+            "price at least twice or at most 0.3 times mmr: wrecks and slips of the keyboard",
+            _without_slips,
+            training_only=True,
+            uses_baseline=True,
+        ),
     ),
     slices=(
         Slice("make", "make"),

@@ -60,13 +60,15 @@ class Rule:
     """One cleaning rule on the parsed frame (numbers as float64, text as str, missing as NaN or "").
 
     ``apply`` returns a new frame; rows it leaves out count as dropped, cells it changes as mended. A rule with
-    ``training_only`` is not applied to the rows that a model is scored on.
+    ``training_only`` is not applied to the rows that a model is scored on; one with ``uses_baseline`` is left out
+    when the model is made without the baseline.
     """
 
     name: str
     description: str
     apply: Callable[[pd.DataFrame], pd.DataFrame]
     training_only: bool = False
+    uses_baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class Slice:
 class Dataset:
     """The declaration of one problem. ``name`` is the file's name; ``model_name`` is the registered model's.
 
-    ``crosses`` are groups of columns that are also encoded together; ``reference`` are the columns whose
-    median target per group is the naive guess a model must beat; ``ignored`` are raw columns not used.
+    ``groups`` are the columns, alone or together, whose effect on the price is learned group by group. ``peers``
+    are groups of like things, coarse to fine, against whose mean each number is also looked at. ``reference``
+    are the columns whose median target per group is the naive guess a model must beat. ``ignored`` are raw
+    columns that are not used.
     """
 
     name: str
@@ -97,9 +101,10 @@ class Dataset:
     target: Numeric
     columns: tuple[Numeric | Categorical, ...]
     reference: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    peers: tuple[tuple[str, ...], ...] = ()
     baseline: str | None = None
     ignored: tuple[str, ...] = ()
-    crosses: tuple[tuple[str, ...], ...] = ()
     rules: tuple[Rule, ...] = ()
     slices: tuple[Slice, ...] = ()
 
@@ -152,9 +157,11 @@ def _check(dataset: Dataset) -> None:
             raise ValueError(f"{dataset.name}: column {name!r} has a name that predictions use; call it otherwise")
         if dataset.raw_columns.count(name) > 1:
             raise ValueError(f"{dataset.name}: column {name!r} is declared twice")
-    groups = [*dataset.crosses, dataset.reference]
+    groups = [*dataset.groups, *dataset.peers, dataset.reference]
     used = {name for group in groups for name in group} | ({dataset.baseline} if dataset.baseline else set())
     for name in sorted(used - set(names)):
         raise ValueError(f"{dataset.name}: {name!r} is used but is not one of the columns")
+    if dataset.baseline in {name for group in groups for name in group}:
+        raise ValueError(f"{dataset.name}: the baseline {dataset.baseline!r} cannot be in a group")
     if dataset.baseline and not any(column.name == dataset.baseline for column in dataset.numeric()):
         raise ValueError(f"{dataset.name}: the baseline {dataset.baseline!r} must be a numeric column")

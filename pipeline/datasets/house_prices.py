@@ -27,7 +27,8 @@ DATASET = Dataset(
         Categorical("location", "district", "Riverside", missing=("n/a",)),
     ),
     reference=("location", "rooms"),
-    crosses=(("location", "rooms"),),
+    groups=(("location",), ("location", "rooms")),
+    peers=(("location", "rooms"),),
     rules=(Rule("shells", "sold for less than 50 USD a square metre", _without_shells, training_only=True),),
     slices=(
         Slice("location", "location"),
