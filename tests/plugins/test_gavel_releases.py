@@ -1,0 +1,196 @@
+"""The page Releases and the links to MLflow, inside the real API server's app."""
+
+import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.contract.channel import Channel, Release, channel_key
+from tests.airflow_home import REPOSITORY, make_tables
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow 3.3 and Starlette warn about their own code
+
+DIGEST = "a" * 64
+RELEASE = Release(version=7, digest=DIGEST, data_day="2026-11-21")
+AWAY = "http://127.0.0.1:9"  # the discard port: nobody listens
+
+
+@pytest.fixture(scope="module")
+def plugin():
+    """The plugin as Airflow's own loader finds it."""
+    from airflow import plugins_manager
+
+    plugins_manager.get_plugin_info()
+    assert plugins_manager.get_import_errors() == {}
+    return sys.modules["gavel_releases"]
+
+
+@pytest.fixture(scope="module")
+def client(plugin):
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    make_tables()
+    with TestClient(create_app(apps="core")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def token(client):
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    return get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="admin", role="admin"))
+
+
+@pytest.fixture
+def replica():
+    """Starts a server that says about itself what it is told to."""
+    servers = []
+
+    def start(said):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(said if isinstance(said, bytes) else json.dumps(said).encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    """A store with a champion, and replicas at the addresses that a test names."""
+
+    def configure(*urls, channel=None):
+        file = tmp_path / "store" / channel_key("car_price")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(channel or Channel("car_price").with_champion(RELEASE).to_bytes())
+        monkeypatch.setenv("GAVEL_STORE", f"file:{tmp_path}/store")
+        monkeypatch.setenv("GAVEL_SERVING_URLS", json.dumps(urls))
+
+    return configure
+
+
+def ask(client, token):
+    return client.get("/gavel/releases", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_the_page_is_for_those_who_are_logged_in(client, configured):
+    """Without a token there is nothing to see."""
+    configured(AWAY)
+    assert client.get("/gavel/releases").status_code == 401
+    assert client.get("/gavel/releases", headers={"Authorization": "Bearer nonsense"}).status_code in (401, 403)
+
+
+@pytest.mark.parametrize("path", ["/gavel/", "/gavel/docs", "/gavel/openapi.json", "/gavel/redoc"])
+def test_there_is_no_other_door(client, path):
+    """The plugin's app has this one page."""
+    assert "Releases of" not in client.get(path).text
+
+
+def test_a_replica_that_serves_the_champion(client, token, configured, replica):
+    """What ought to be live, what is, and where its versions are."""
+    url = replica({"version": 7, "digest": DIGEST, "since": "2026-11-22T00:00:09Z", "refusal": None})
+    configured(url)
+    answer = ask(client, token)
+    assert answer.status_code == 200
+    assert "<b>Version 7</b>, learned from sales up to 2026-11-21" in answer.text
+    assert f'<td class="good">{url}<td>7<td>{DIGEST[:12]}' in answer.text
+    assert "/#/models/car_price" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_replica_that_is_away(client, token, configured):
+    """The page comes all the same and says so."""
+    configured(AWAY)
+    answer = ask(client, token)
+    assert answer.status_code == 200
+    assert "does not answer" in answer.text
+    assert f'<td class="bad">{AWAY}' in answer.text
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b"null", b"<html>", b"\xff"])
+def test_a_replica_that_talks_nonsense(client, token, configured, replica, said):
+    """Something else listens at its address."""
+    configured(replica(said))
+    assert "does not answer" in ask(client, token).text
+
+
+def test_what_replicas_say_is_only_text(client, token, configured, replica):
+    """No replica can put a script into somebody's Airflow."""
+    evil = "<script>alert(1)</script>"
+    said = {"version": evil, "digest": evil, "since": evil, "refusal": {"reason": evil}}
+    configured(replica(said))
+    assert "<script>" not in ask(client, token).text
+
+
+def test_before_the_first_release(client, token, configured, plugin):
+    """Nobody is blamed for serving nothing."""
+    configured(AWAY, channel=Channel("car_price").to_bytes())
+    answer = ask(client, token)
+    assert "No release yet" in answer.text
+    assert '<td class="bad">' not in answer.text
+
+
+def test_a_channel_that_cannot_be_read_is_a_sentence(client, token, configured):
+    """Not a stack trace."""
+    configured(AWAY, channel=b"{}")
+    answer = ask(client, token)
+    assert answer.status_code == 503
+    assert "cannot be read" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("dag", "task", "returned", "expected"),
+    [
+        ("car_price_daily", "gate", {"run_url": "http://127.0.0.1:5000/#/experiments/1/runs/r"}, True),
+        ("car_price_daily", "gate", {"run_url": "javascript:alert(1)"}, False),
+        ("car_price_daily", "gate", {}, False),
+        ("car_price_daily", "train", {"run_url": "http://127.0.0.1:5000/"}, False),
+        ("another", "gate", {"run_url": "http://127.0.0.1:5000/"}, False),
+    ],
+)
+def test_tasks_link_to_the_mlflow_run(plugin, monkeypatch, dag, task, returned, expected):
+    """From register, gate and deploy, once register has returned an address."""
+    monkeypatch.setattr(plugin, "_returned", lambda run_id: returned)
+    link = plugin.MlflowLink().get_link(None, ti_key=SimpleNamespace(dag_id=dag, task_id=task, run_id="r"))
+    assert link == (returned["run_url"] if expected else "")
+
+
+@pytest.mark.usefixtures("client")
+def test_a_run_without_a_registered_model_has_no_link(plugin):
+    """The database is asked and has nothing."""
+    assert plugin._returned("no such run") == {}
+
+
+def test_plugins_shadow_nothing_and_import_nothing_heavy():
+    """Airflow imports each file under its bare name; a training library would slow down the API server."""
+    files = [path.stem for path in (REPOSITORY / "plugins").glob("**/*.py")]
+    code = (
+        "import importlib.util, json, sys\n"
+        f"taken = [name for name in {files!r} if importlib.util.find_spec(name)]\n"
+        f"sys.path[:0] = [{str(REPOSITORY)!r}, {str(REPOSITORY / 'plugins')!r}]\n"
+        f"for name in {files!r}: __import__(name)\n"
+        "heavy = {'sklearn', 'mlflow', 'onnx', 'onnxruntime', 'skl2onnx', 'boto3', 'pandas', 'matplotlib'}\n"
+        "print(json.dumps([taken, sorted(heavy & set(sys.modules))]))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd="/"
+    )
+    assert json.loads(out.stdout.splitlines()[-1]) == [[], []]
