@@ -30,6 +30,7 @@ from pipeline.version_record import (
     flat_metrics,
     folder,
     params,
+    result_tags,
     run_files,
     run_name,
     run_tags,
@@ -91,7 +92,7 @@ def register(  # noqa: PLR0917 - a step's signature is its truth
     except GiveUp:
         registry.finish_run(started, {}, failed=True)
         raise
-    registry.finish_run(started, {"gavel.version": str(version.number), "gavel.version_run": version.run_id})
+    registry.finish_run(started, result_tags(packed, version, run, own=version.run_id == started.id))
     return _registered(version, started, manifest.fingerprint, found=found)
 
 
@@ -110,7 +111,9 @@ def _make(
     card = model_card(dataset, manifest, trained.metrics, trained.importance, serving_url)
     tags = version_tags(packed, context)
     try:
-        model = registry.add_model(run, manifest.model_name, tags, folder(packed, trained.predictions, card))
+        model = registry.add_model(
+            run, manifest.model_name, tags, params(packed), folder(packed, trained.predictions, card)
+        )
         numbers = flat_metrics(manifest.metrics)
         registry.write_down(run, model, params(packed), numbers, data_use(dataset, packed))
         registry.upload(run, run_files(dataset, packed, trained, card))

@@ -11,20 +11,24 @@ from contextlib import contextmanager
 
 from pipeline.errors import GavelError, GiveUp, RegistryUnavailable
 
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+
 # At most 3 tries of 12 s with 1 to 4 s between them: an MLflow that hangs is reported within 45 s (the
 # client's own default is 8 tries of 120 s). An operator's own values win.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "12",
+    TIMEOUT: "12",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # The server answers an upload when its own store has the whole file: longer, but one retry only.
-UPLOAD = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "25", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+UPLOAD = {TIMEOUT: "25", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
 SERVER_ERROR = 500
 
@@ -41,9 +45,10 @@ def limit() -> None:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """MLflow reads its time limits from the environment at each request; there is no argument for them."""
+    """The limits of an upload. MLflow reads them from the environment at each request; there is no argument."""
     before = {name: os.environ[name] for name in UPLOAD}
-    os.environ.update(UPLOAD)
+    longer = max(before[TIMEOUT], UPLOAD[TIMEOUT], key=int)  # an operator's longer time stays
+    os.environ.update({**UPLOAD, TIMEOUT: longer})
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ Not here: which release they ought to serve (``pipeline/deploy.py``).
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -131,5 +132,6 @@ def _compare(
     for row, (want, got) in enumerate(zip(wanted, given, strict=True)):
         for name, value in want.items():
             answer = got.get(name)
-            if not isinstance(answer, int | float) or not abs(answer - value) <= tolerance * max(abs(value), 1e-9):
+            close = isinstance(answer, int | float) and math.isclose(answer, value, rel_tol=tolerance, abs_tol=1e-9)
+            if not close:
                 raise ModelRefused(f"{url} answers {name} of golden row {row} with {answer}, recorded is {value}")

@@ -19,7 +19,7 @@ from pipeline.contract.bundle import Bundle, sha256
 from pipeline.contract.schema import Schema
 from pipeline.datasets.declaration import Dataset
 from pipeline.plots import draw
-from pipeline.registry_entries import DataUse, ModelFolder
+from pipeline.registry_entries import DataUse, ModelFolder, Version
 
 EXAMPLE_ROWS = 5
 SLICES_SHOWN = 25  # metrics of at most so many values of a slice, those with the most rows
@@ -90,6 +90,18 @@ def version_tags(packed: Bundle, run: RunContext) -> dict[str, str]:
         "family": family_of(packed),
         "run_key": run.run_key,
     }
+
+
+def result_tags(packed: Bundle, version: Version, run: RunContext, *, own: bool) -> dict[str, str]:
+    """What came of a run, for programs and, as its description, for people. ``own``: this run made the version."""
+    link = f"[{version.model} version {version.number}](#/models/{version.model}/versions/{version.number})"
+    figures = flat_metrics(packed.manifest.metrics)
+    lines = [f"Made {link}." if own else f"Found {link}: it was made of the same data, code and settings before."]
+    if "mae" in figures:
+        lines += [f"Mean error {figures['mae']:,.0f} {packed.manifest.schema.output_unit} on the newest days."]
+    lines += [f"[The run that asked]({run.url})."] if run.url else []
+    note = " ".join(lines)
+    return {"gavel.version": str(version.number), "gavel.version_run": version.run_id, "mlflow.note.content": note}
 
 
 def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -119,6 +119,8 @@ def test_the_run_says_who_asked_and_what_came_of_it(everything: tuple[Registry, 
     assert tags["gavel.dag_run_id"] == "car_price_daily/looked at"
     assert (tags["gavel.data"], tags["gavel.code"], tags["gavel.lock"]) == (lineage["window_digest"], "c0de", "10c4")
     assert tags["gavel.version"] == str(done.version)
+    assert tags["mlflow.note.content"].startswith(f"Made [{MODEL} version {done.version}](#/models/{MODEL}/versions/")
+    assert "(http://airflow/run)" in tags["mlflow.note.content"]
     assert found.data.params["rows"] == "1000"
     metrics = found.data.metrics
     assert metrics["mae_ratio"] == pytest.approx(metrics["mae"] / metrics["baseline_mae"])
@@ -243,6 +245,7 @@ def test_another_run_with_the_same_fingerprint_finds_the_version(
     assert second.message == f"car_price version {first.version} found again"
     found = registry.client.get_run(second.run_id)
     assert found.data.tags["gavel.version_run"] == first.run_id
+    assert found.data.tags["mlflow.note.content"].startswith("Found [")
     assert not registry.client.list_artifacts(second.run_id)
     assert whole(registry, folders, "dag/one")
 

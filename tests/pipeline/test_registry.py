@@ -57,7 +57,7 @@ def folder() -> ModelFolder:
 
 
 def version_of(registry: Registry, model: str, run: Run, fingerprint: str = "f1") -> Version:
-    logged = registry.add_model(run, model, {"fingerprint": fingerprint}, folder())
+    logged = registry.add_model(run, model, {"fingerprint": fingerprint}, {}, folder())
     tags = {"fingerprint": fingerprint}
     return registry.add_version(model, "about", run=run, logged_model=logged, tags=tags, card="card")
 
@@ -114,7 +114,7 @@ def test_a_version_whose_reply_never_came_is_found_by_the_next_try(proxy: Proxy,
     """Every reply is lost, the call fails, and the repetition finds the version instead of making one."""
     registry = Registry(proxy.url)
     run = start(registry, model)
-    logged = registry.add_model(run, model, {}, folder())
+    logged = registry.add_model(run, model, {}, {}, folder())
     proxy.spoil = lambda method, path: "lost reply" if CREATE_VERSION in path else ""
     with pytest.raises(RegistryUnavailable):
         registry.add_version(model, "", run=run, logged_model=logged, tags={"fingerprint": "f1"}, card="")
@@ -128,7 +128,7 @@ def test_eight_at_once_make_one_version(mlflow_url: str, model: str) -> None:
     """Whoever comes second removes its own version and takes the first."""
     registry = Registry(mlflow_url)
     run = start(registry, model)
-    logged = registry.add_model(run, model, {}, folder())
+    logged = registry.add_model(run, model, {}, {}, folder())
     together = threading.Barrier(8)
 
     def add(_: int) -> int:
@@ -156,7 +156,7 @@ def test_what_lost_attempts_left_is_removed(mlflow_url: str, model: str) -> None
     """Only the model folder of the version stays in the run."""
     registry = Registry(mlflow_url)
     run = start(registry, model)
-    registry.add_model(run, model, {}, folder())
+    registry.add_model(run, model, {}, {}, folder())
     registry.client.create_logged_model(run.experiment_id, model, run.id)
     kept = version_of(registry, model, run).logged_model
     registry.remove_other_models(run, keep=kept)
