@@ -11,6 +11,8 @@ endif
 
 UV := .gavel/uv/bin/uv
 R := requirements
+# Without compiled files each process would compile its libraries anew: twice the time of everything.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 # uv does not read pip's settings: pass on a mirror and its certificate.
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 ifeq ($(UV_DEFAULT_INDEX),)

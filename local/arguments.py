@@ -37,10 +37,9 @@ def parse(arguments: list[str]) -> Options:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not a port (1 to {HIGHEST_PORT})")
-    return port
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to {HIGHEST_PORT})")
+    return int(text)
 
 
 def _source(text: str) -> str:

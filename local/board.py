@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 SIGNS = {"waiting": "[dim]·[/]", "done": "[green]✓[/]", "skipped": "[yellow]-[/]", "failed": "[red]✗[/]"}
@@ -73,7 +73,7 @@ class Board:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _picture(self) -> Group:
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid(*(Column(no_wrap=True, overflow="ellipsis") for _ in range(5)), padding=(0, 2))
         for line in self.lines.values():
             sign = self._spinner if line.state == "working" else Text.from_markup(SIGNS[line.state])
             took = "" if line.elapsed is None else f"{line.elapsed:.1f} s"

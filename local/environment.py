@@ -13,7 +13,8 @@ from local.keys import USER, Keys
 from local.layout import HOST, REPOSITORY, Stack
 
 MARKER = "LOCAL_STACK_STATE"  # every process of the stack carries it; this is how `make stop` finds them
-FOREIGN = ("AIRFLOW", "MLFLOW_", "_MLFLOW_", "SERVING_", "PYTHONPATH", "PYTHONHOME")
+# PYTHON: also PYTHONDONTWRITEBYTECODE, with which every process would compile Airflow and MLflow anew.
+FOREIGN = ("AIRFLOW", "MLFLOW_", "_MLFLOW_", "SERVING_", "PYTHON")
 
 
 def environment(outer: Mapping[str, str], stack: Stack, keys: Keys) -> dict[str, str]:

@@ -56,7 +56,7 @@ def _program(program: Service, logs: str) -> dict[str, str]:
         "killasgroup": "true",
         "stopwaitsecs": str(program.stop_seconds),
         "redirect_stderr": "true",
-        "stdout_logfile": f"{logs}/{program.name}.log",
+        "stdout_logfile": _escaped(f"{logs}/{program.name}.log"),  # supervisord expands this one twice
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "1",
     }

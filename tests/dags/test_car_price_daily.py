@@ -1,5 +1,6 @@
 """The DAG: what it declares, which day it works on, and how a run goes with small steps in place of the real ones."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -28,14 +29,14 @@ def dag(module):
 
 
 def upstream(task):
-    return {name for name in task.upstream_task_ids}
+    return set(task.upstream_task_ids)
 
 
 def test_steps_run_one_after_the_other(dag):
     """Each step waits for the one before it."""
     order = [task.task_id for task in dag.topological_sort()]
     assert order == STEPS
-    for before, after in zip(STEPS, STEPS[1:], strict=False):
+    for before, after in itertools.pairwise(STEPS):
         assert before in upstream(dag.get_task(after))
 
 

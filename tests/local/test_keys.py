@@ -1,0 +1,59 @@
+"""The secrets of the local stack."""
+
+import json
+import stat
+
+import pytest
+
+from local.keys import read_or_make, write_private
+from local.layout import State
+
+
+@pytest.fixture
+def state(tmp_path):
+    found = State(tmp_path / "state")
+    found.make()
+    return found
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_nobody_else_can_read_them(state):
+    """Neither the files nor the folders."""
+    read_or_make(state)
+    assert {mode(state.keys_file), mode(state.passwords_file)} == {0o600}
+    assert {mode(folder) for folder in (state.root, state.airflow, state.store, state.logs)} == {0o700}
+
+
+def test_they_stay_the_same(state):
+    """A second start does not log anybody out."""
+    assert read_or_make(state) == read_or_make(state)
+
+
+def test_they_differ_from_machine_to_machine(state, tmp_path):
+    """Nothing is built in."""
+    other = State(tmp_path / "other")
+    other.make()
+    ours, theirs = read_or_make(state), read_or_make(other)
+    assert ours.password != theirs.password
+    assert len({ours.push_token, ours.jwt_secret, ours.api_secret, theirs.jwt_secret}) == 4
+    assert len(ours.jwt_secret) >= 64  # of an HMAC with SHA-512
+
+
+def test_airflow_gets_the_password(state):
+    """Even if its file was lost or changed."""
+    keys = read_or_make(state)
+    state.passwords_file.write_text("{}")
+    read_or_make(state)
+    assert json.loads(state.passwords_file.read_text()) == {"admin": keys.password}
+
+
+def test_a_readable_file_is_replaced_by_a_private_one(tmp_path):
+    """And never written while others can read it."""
+    file = tmp_path / "file"
+    file.write_text("old")
+    file.chmod(0o644)
+    write_private(file, "new")
+    assert (file.read_text(), mode(file)) == ("new", 0o600)
