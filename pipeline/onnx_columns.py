@@ -7,7 +7,7 @@ how groups are looked up (``pipeline/onnx_groups.py``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import FunctionTransformer
 
 from pipeline.errors import ModelRefused
-from pipeline.features import CategoryCodes, GroupEffects, PeerRatio
+from pipeline.features import CategoryCodes, Group, GroupEffects, PeerRatio
 from pipeline.onnx_graph import ML, GraphWriter, tensor
-from pipeline.onnx_groups import look_up
+from pipeline.onnx_groups import Wanted, look_up
 
 Blocks = list[tuple[Any, list[Any]]]
 
@@ -57,21 +57,42 @@ def write_columns(graph: GraphWriter, sources: Sources, model: ColumnTransformer
         ModelRefused: a part cannot be written exactly.
     """
     parts: list[str] = []
+    found = _groups(graph, sources, model)
     for transformer, columns in blocks(model):
-        write = _plain if is_plain(transformer) else _WRITERS[type(transformer)]
-        parts += write(graph, sources, transformer, columns)
+        if isinstance(transformer, PeerRatio):
+            parts.append(_ratios(graph, sources, transformer, columns, next(found)))
+        elif isinstance(transformer, GroupEffects):
+            parts += _effects(graph, transformer, next(found))
+        elif isinstance(transformer, CategoryCodes):
+            parts += _codes(graph, sources, transformer, columns)
+        else:
+            parts += _plain(graph, sources, columns)
     graph.concat(parts, output)
 
 
-def _plain(graph: GraphWriter, sources: Sources, _: Any, columns: list[Any]) -> list[str]:
+def _groups(graph: GraphWriter, sources: Sources, model: ColumnTransformer) -> Iterator[str]:
+    """What is known of the groups of each transformer that has groups, in their order; looked up all at once."""
+    wanted = [
+        Wanted([tuple(columns[i] for i in group) for group in _members(transformer)], transformer.tables_)
+        for transformer, columns in blocks(model)
+        if isinstance(transformer, PeerRatio | GroupEffects)
+    ]
+    if wanted and sources.columns:
+        raise ModelRefused("groups are of columns of numbers; turn the text columns to codes one step before")
+    return iter(look_up(graph, sources.matrix, wanted) if wanted else [])
+
+
+def _members(transformer: PeerRatio | GroupEffects) -> tuple[Group, ...]:
+    return transformer.peers if isinstance(transformer, PeerRatio) else transformer.groups
+
+
+def _plain(graph: GraphWriter, sources: Sources, columns: list[Any]) -> list[str]:
     if sources.columns:
         return [sources.columns[name] for name in columns]
     return [_select(graph, sources, columns)]
 
 
 def _select(graph: GraphWriter, sources: Sources, columns: Sequence[int]) -> str:
-    if sources.columns:
-        raise ModelRefused("groups are of columns of numbers; turn the text columns to codes one step before")
     if list(columns) == list(range(sources.width)):
         return sources.matrix
     return graph.node("Gather", sources.matrix, graph.constant(np.array(columns, np.int64)), axis=1)
@@ -97,19 +118,16 @@ def _code(graph: GraphWriter, text: str, lookup: dict[str, int]) -> str:
     )
 
 
-def _ratios(graph: GraphWriter, sources: Sources, model: PeerRatio, columns: list[int]) -> list[str]:
+def _ratios(graph: GraphWriter, sources: Sources, model: PeerRatio, columns: list[int], means: str) -> str:
     """Values divided by the mean of the finest group that is known."""
+    width = len(model.columns)
     found = graph.constant(model.overall_)
-    for means in look_up(graph, _select(graph, sources, columns), model.peers, model.tables_):
-        found = graph.node("Where", graph.node("IsNaN", means), found, means)
-    values = _select(graph, sources, [columns[column] for column in model.columns])
-    return [graph.node("Div", values, found)]
+    for mean in graph.split(means, [width] * len(model.peers)):
+        found = graph.node("Where", graph.node("IsNaN", mean), found, mean)
+    return graph.node("Div", _select(graph, sources, [columns[column] for column in model.columns]), found)
 
 
-def _effects(graph: GraphWriter, sources: Sources, model: GroupEffects, columns: list[int]) -> list[str]:
+def _effects(graph: GraphWriter, model: GroupEffects, effects: str) -> list[str]:
     """The effects and their sum; the operator Sum adds from left to right, as Python does."""
-    effects = look_up(graph, _select(graph, sources, columns), model.groups, model.tables_)
-    return [*effects, graph.node("Sum", graph.constant(np.array([[model.center_]])), *effects)]
-
-
-_WRITERS = {CategoryCodes: _codes, PeerRatio: _ratios, GroupEffects: _effects}
+    single = graph.split(effects, [1] * len(model.groups))
+    return [effects, graph.node("Sum", graph.constant(np.array([[model.center_]])), *single)]

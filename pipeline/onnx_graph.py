@@ -48,12 +48,12 @@ class GraphWriter:
             op, list(inputs), list(outputs), op_domain=domain, op_version=version, name=name, **attributes
         )
 
-    def split(self, name: str, count: int) -> list[str]:
-        """[n, columns] cut into ``count`` parts of the same width."""
-        if count == 1:
+    def split(self, name: str, widths: list[int]) -> list[str]:
+        """[n, columns] cut into parts of these widths."""
+        if len(widths) == 1:
             return [name]
-        parts = tuple(self.name("part") for _ in range(count))
-        self.write("Split", (name,), parts, axis=1, num_outputs=count)
+        parts = tuple(self.name("part") for _ in widths)
+        self.write("Split", (name, self.constant(np.array(widths, np.int64))), parts, axis=1)
         return list(parts)
 
     def concat(self, parts: list[str], output: str | None = None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,27 +24,40 @@ Pairs = list[tuple[int, int]]  # a column, and its number of codes in one group
 LARGEST = 2**63 - 1
 
 
-def look_up(graph: GraphWriter, matrix: str, groups: Sequence[Group], tables: Sequence[GroupTable]) -> list[str]:
-    """For each group what its table, of m columns, knows of each row of ``matrix``: double [n, m] each.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Groups of columns of one matrix, and the table of each; the tables have the same number of columns."""
+
+    groups: Sequence[Group]
+    tables: Sequence[GroupTable]
+
+
+def look_up(graph: GraphWriter, matrix: str, wanted: Sequence[Wanted]) -> list[str]:
+    """What the tables know of each row of ``matrix``: for each ``wanted`` double [n, its tables' columns side by side].
 
     Raises:
         ModelRefused: the groups have more possible members than a 64-bit number can count.
     """
-    inputs: list[Pairs] = [
-        list(zip(group, table.sizes_, strict=True)) for group, table in zip(groups, tables, strict=True)
-    ]
-    distinct = sorted({pair for pairs in inputs for pair in pairs})
+    tables = [table for one in wanted for table in one.tables]
     members = [math.prod(table.sizes_) for table in tables]
     if sum(members) > LARGEST:
         raise ModelRefused("the groups have more possible members than a 64-bit number can count; cross fewer columns")
     firsts = _starts(members)
+    numbers = _numbers(graph, matrix, [group for one in wanted for group in one.groups], tables, firsts)
+    rows = graph.split(_rows(graph, numbers, tables, firsts), [len(one.tables) for one in wanted])
+    return [_found(graph, some, one.tables) for some, one in zip(rows, wanted, strict=True)]
+
+
+def _numbers(
+    graph: GraphWriter, matrix: str, groups: Sequence[Group], tables: Sequence[GroupTable], firsts: Integers
+) -> str:
+    """int64 [n, groups]: which member of its group each row is, counted on from group to group."""
+    inputs: list[Pairs] = [list(zip(g, t.sizes_, strict=True)) for g, t in zip(groups, tables, strict=True)]
+    distinct = sorted({pair for pairs in inputs for pair in pairs})
     strides = _strides(inputs, distinct)
     numbers = graph.node("MatMul", _codes(graph, matrix, distinct), graph.constant(strides))
-    # The codes are one too small (see _codes), hence the strides' sum; each group has a range of its own.
-    numbers = graph.node("Add", numbers, graph.constant(strides.sum(axis=0) + firsts))
-    rows = _rows(graph, numbers, tables, firsts)
-    found = graph.node("Gather", graph.constant(np.vstack([table.table_ for table in tables])), rows, axis=0)
-    return graph.split(graph.node("Flatten", found, axis=1), len(tables))
+    # The codes are one too small (see _codes), hence the strides' sum.
+    return graph.node("Add", numbers, graph.constant(strides.sum(axis=0) + firsts))
 
 
 def _codes(graph: GraphWriter, matrix: str, distinct: Pairs) -> str:
@@ -71,10 +85,10 @@ def _strides(inputs: list[Pairs], distinct: Pairs) -> Integers:
 
 
 def _rows(graph: GraphWriter, numbers: str, tables: Sequence[GroupTable], firsts: Integers) -> str:
-    """Group numbers [n, groups] to rows of the stacked tables; a group not seen gets its table's first row."""
+    """int64 [n, groups]: the row of each group's table; the first row for a group that was not seen."""
     keys = np.concatenate([table.keys_ + first for table, first in zip(tables, firsts, strict=True)])
     rows = np.concatenate([np.arange(1, len(table.keys_) + 1, dtype=np.int64) for table in tables])
-    found = graph.node(
+    return graph.node(
         "LabelEncoder",
         numbers,
         domain=ML,
@@ -82,7 +96,14 @@ def _rows(graph: GraphWriter, numbers: str, tables: Sequence[GroupTable], firsts
         values_tensor=tensor(rows),
         default_tensor=tensor(np.zeros(1, np.int64)),
     )
-    return graph.node("Add", found, graph.constant(_starts([len(table.table_) for table in tables])))
+
+
+def _found(graph: GraphWriter, rows: str, tables: Sequence[GroupTable]) -> str:
+    stacked = np.vstack([table.table_ for table in tables])
+    rows = graph.node("Add", rows, graph.constant(_starts([len(table.table_) for table in tables])))
+    if stacked.shape[1] == 1:
+        return graph.node("Gather", graph.constant(stacked[:, 0]), rows, axis=0)
+    return graph.node("Flatten", graph.node("Gather", graph.constant(stacked), rows, axis=0), axis=1)
 
 
 def _starts(lengths: Sequence[int]) -> Integers:

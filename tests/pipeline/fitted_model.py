@@ -9,9 +9,11 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from pipeline.datasets.declaration import Categorical, Dataset, Numeric, SaleDate
 from pipeline.features import CategoryCodes, GroupEffects, PeerRatio
@@ -33,10 +35,19 @@ DATASET = Dataset(
         Numeric("guide", "USD", "guide price", 1, 1_000_000, 10_000),
     ),
     reference=("make",),
+    groups=(("make",), ("colour",), ("make", "colour"), ("make", "year")),
+    peers=(("make",), ("make", "year")),
     baseline="guide",
 )
 NUMBERS = ["year", "miles", "guide"]
 TEXTS = ["make", "colour"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """sklearn's threads wait for each other by spinning: on a busy machine a tiny fit takes seconds with two."""
+    with threadpool_limits(1):
+        yield
 
 
 def cars(count: int, seed: int = 0) -> pd.DataFrame:

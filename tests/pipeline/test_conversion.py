@@ -31,7 +31,7 @@ from pipeline.features import CategoryCodes
 from pipeline.hostile import hostile_rows, thresholds
 from pipeline.onnx_columns import Sources, _codes, write_columns
 from pipeline.scoring import Scorer
-from tests.pipeline.fitted_model import DATASET, NUMBERS, TEXTS, cars, fitted, trees
+from tests.pipeline.fitted_model import DATASET, NUMBERS, TEXTS, cars, fitted, one_thread, trees  # noqa: F401  a fixture
 from tests.pipeline.onnx_parts import answer
 
 EXACT = 1e-12
@@ -133,7 +133,7 @@ def test_the_same_model_gives_the_same_bytes_in_every_process():
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE, text=True, cwd=root,
         )
         for seed in ("1", "2")

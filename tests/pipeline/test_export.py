@@ -13,7 +13,7 @@ from pipeline.errors import DataInvalid, ModelRefused
 from pipeline.export import export
 from pipeline.scoring import Scorer
 from pipeline.workspace import INDEX, read_file
-from tests.pipeline.fitted_model import DATASET, cars, fitted, put
+from tests.pipeline.fitted_model import DATASET, cars, fitted, one_thread, put  # noqa: F401  a fixture
 
 
 @pytest.fixture(scope="module")

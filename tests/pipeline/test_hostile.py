@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import hostile
 from pipeline.hostile import MOST_ROWS, UNSEEN, hostile_rows, thresholds
-from tests.pipeline.fitted_model import DATASET, NUMBERS, TEXTS, cars, fitted
+from tests.pipeline.fitted_model import DATASET, NUMBERS, TEXTS, cars, fitted, one_thread  # noqa: F401  a fixture
 
 SCHEMA = DATASET.schema(True)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ModelRefused
 from pipeline.features import GroupTable
-from pipeline.onnx_groups import look_up
+from pipeline.onnx_groups import Wanted, look_up
 from tests.pipeline.onnx_parts import answer
 
 WHOLE = st.integers(-3, 12).map(float)
@@ -24,26 +24,29 @@ def looked_up(draw):
     groups = draw(
         st.lists(st.lists(st.integers(0, columns - 1), min_size=1, max_size=3).map(tuple), min_size=1, max_size=4)
     )
-    width = draw(st.integers(1, 3))
     random = np.random.default_rng(draw(st.integers(0, 1000)))
     tables = [GroupTable(learned[:, list(group)]) for group in groups]
-    for table in tables:
+    cut = draw(st.integers(1, len(groups)))
+    widths = [1] * cut + [draw(st.integers(1, 3))] * (len(groups) - cut)
+    for table, width in zip(tables, widths, strict=True):
         table.table_ = random.normal(size=(len(table.keys_) + 1, width))
         table.table_[random.integers(len(table.table_))] = np.nan
     rows = np.array(draw(st.lists(st.tuples(*[VALUES] * columns), min_size=1, max_size=12)))
-    return groups, tables, np.concatenate([learned, rows])
+    wanted = [Wanted(groups[:cut], tables[:cut]), Wanted(groups[cut:], tables[cut:])]
+    return [one for one in wanted if one.groups], np.concatenate([learned, rows])
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # numpy of infinity, which is what is tested
 @settings(max_examples=150, deadline=None)
 @given(looked_up())
 def test_groups_are_found_as_in_python(case):
-    """Seen, unseen, missing, broken and infinite values find the same table row, for any number of groups at once."""
-    groups, tables, rows = case
-    expected = np.hstack([table.look_up(rows[:, list(group)]) for group, table in zip(groups, tables, strict=True)])
+    """Seen, unseen, missing, broken and infinite values find the same table row, for any number of groups and widths of tables at once."""
+    wanted, rows = case
+    pairs = [pair for one in wanted for pair in zip(one.groups, one.tables, strict=True)]
+    expected = np.hstack([table.look_up(rows[:, list(group)]) for group, table in pairs])
 
     def write(graph):
-        return graph.concat(look_up(graph, "X", groups, tables), "found")
+        return graph.concat(look_up(graph, "X", wanted), "found")
 
     np.testing.assert_array_equal(answer(write, {"X": rows}), expected)
 
@@ -53,4 +56,4 @@ def test_more_groups_than_can_be_counted_are_refused():
     table = GroupTable(np.zeros((1, 4)))
     table.sizes_ = [100_000] * 4
     with pytest.raises(ModelRefused, match="cross fewer columns"):
-        answer(lambda graph: look_up(graph, "X", [(0, 1, 2, 3)], [table])[0], {"X": np.zeros((1, 4))})
+        answer(lambda graph: look_up(graph, "X", [Wanted([(0, 1, 2, 3)], [table])])[0], {"X": np.zeros((1, 4))})

@@ -12,6 +12,7 @@ from pipeline import tree_ensemble
 from pipeline.errors import ModelRefused
 from pipeline.hostile import _neighbours
 from pipeline.onnx_graph import ML
+from tests.pipeline.fitted_model import one_thread  # noqa: F401  a fixture
 from tests.pipeline.onnx_parts import answer
 
 
