@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Group = tuple[int, ...]
 
+EFFECTS = "all_effects"
+
 
 def fold(text: str, missing: frozenset[str]) -> str:
     """The canonical form of a text: inner blanks single, outer blanks and case gone, "not known" as ""."""
@@ -255,7 +257,7 @@ class GroupEffects(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         names = ["_".join(str(input_features[column]) for column in group) for group in self.groups]
-        return np.array([*(f"{name}_effect" for name in names), "effects"], dtype=object)
+        return np.array([*(f"{name}_effect" for name in names), EFFECTS], dtype=object)
 
     def _learn(self, X: Floats, y: Floats) -> tuple[list[Integers], Floats]:
         """Fit on all rows; returns each group's table row of each row, and the clipped targets' distances."""

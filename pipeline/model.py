@@ -52,25 +52,38 @@ class IntervalRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Floats, y: Floats) -> Self:
         """Learn from the matrix (n, features) and prices (n,) in the target's unit."""
-        target = self.relative(X, y)
-        self.point_ = self.point.fit(X, target)
-        self.lower_ = self.lower.fit(X, target)
-        self.upper_ = self.upper.fit(X, target)
-        self.offsets_ = (0.0, 0.0)
+        return self.fit_point(X, y).fit_bounds(X, y)
+
+    def fit_point(self, X: Floats, y: Floats) -> Self:
+        """The first part of ``fit``, which is enough for ``predict_point``."""
+        self.point_ = self.point.fit(X, self.relative(X, y))
         self.n_features_in_ = X.shape[1]
         return self
 
-    def calibrate(self, X: Floats, y: Floats) -> Self:
-        """Set the offsets so that ``COVERAGE`` of rows like these, which the fit has not seen, lie in the interval.
+    def fit_bounds(self, X: Floats, y: Floats) -> Self:
+        """The second part of ``fit``."""
+        target = self.relative(X, y)
+        self.lower_ = self.lower.fit(X, target)
+        self.upper_ = self.upper.fit(X, target)
+        self.offsets_ = (0.0, 0.0)
+        return self
 
-        The offset is the finite-sample quantile of the conformity score max(low - y, y - high).
-        """
+    def calibrate(self, X: Floats, y: Floats) -> Self:
+        """Set the offsets so that ``COVERAGE`` of rows like these, which the fit has not seen, lie in the interval."""
+        self.offsets_ = self.offsets_for(X, y)
+        return self
+
+    def offsets_for(self, X: Floats, y: Floats) -> tuple[float, float]:
+        """The finite-sample quantile of the conformity score max(low - y, y - high), for both sides."""
         target = self.relative(X, y)
         score = np.maximum(self.lower_.predict(X) - target, target - self.upper_.predict(X))
         level = min(1.0, COVERAGE * (len(score) + 1) / len(score))
         offset = float(np.quantile(score, level, method="higher"))
-        self.offsets_ = (offset, offset)
-        return self
+        return offset, offset
+
+    def predict_point(self, X: Floats) -> Floats:
+        """The price alone: (n,)."""
+        return np.maximum(self.point_.predict(X) * self._baseline(X)[:, 0], self.minimum)
 
     def predict(self, X: Floats) -> Floats:
         """Columns price, low, high: (n, 3), in the target's unit. A NaN baseline gives NaN."""

@@ -45,7 +45,8 @@ def score(settings: Settings, partition: Json) -> Json:
 def preprocess(settings: Settings, window: Json) -> Json:
     from pipeline.preprocess import Options, preprocess
 
-    options = Options(with_baseline=settings.with_baseline, seed=settings.seed)
+    source = settings.source.partition(":")[0]
+    options = Options(with_baseline=settings.with_baseline, seed=settings.seed, source=source)
     return _answer(preprocess(datasets.load(settings.dataset), _store(settings), _ref(window), options))
 
 

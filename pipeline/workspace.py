@@ -45,6 +45,12 @@ def code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def lock_digest() -> str:
+    """The hash of the lock file that the environment was made from; empty when it is not there."""
+    lock = Path(__file__).parent.parent / "requirements" / "main.lock"
+    return sha256(lock.read_bytes())[:16] if lock.exists() else ""
+
+
 class Workspace:
     """Folders of files under ``prefix`` in a store, each complete or not there."""
 
