@@ -67,7 +67,7 @@ class Board:
 
     def set(self, name: str, state: str, note: str = "", seconds: float | None = None) -> None:
         line = self.lines[name]
-        if line.change(state, note, seconds) and not self.console.is_terminal and state != "waiting":
+        if line.change(state, note, seconds) and not self.console.is_terminal and (note or state != "waiting"):
             took = f"{line.elapsed:.1f} s" if line.state in OVER and line.elapsed is not None else ""
             text = f"  {name:{self._width}}  {state:8} {took:>7}  {note}".rstrip()
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
