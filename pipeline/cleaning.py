@@ -125,11 +125,8 @@ def _changed(before: pd.Series, after: pd.Series) -> int:
 def clean_schema(dataset: Dataset) -> pa.DataFrameSchema:
     """The pandera schema of a clean frame, derived from the declaration."""
     columns = {DAY: pa.Column(str), dataset.target.name: _in_range(dataset.target, nullable=False)}
-    for column in dataset.columns:
-        numeric = isinstance(column, Numeric)
-        columns[column.name] = (
-            _in_range(column, nullable=column.name != dataset.baseline) if numeric else pa.Column(str)
-        )
+    columns |= {column.name: pa.Column(str) for column in dataset.categorical()}
+    columns |= {c.name: _in_range(c, nullable=c.name != dataset.baseline) for c in dataset.numeric()}
     return pa.DataFrameSchema(columns, strict=True)
 
 

@@ -144,9 +144,7 @@ class PeerRatio(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Floats) -> Floats:
         """Ratios of shape (n, columns); NaN where the value is not known."""
-        tables = [
-            table.look_up(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)
-        ]
+        tables = [table.look_up(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
         return X[:, list(self.columns)] / self._finest(tables)
 
     def fit_transform(self, X: Floats, y: Any = None) -> Floats:
@@ -156,7 +154,7 @@ class PeerRatio(TransformerMixin, BaseEstimator):
         for rest, part in _folds(self, len(X)):
             means = self._means(X, rows, rest)
             known = [mean[row[part]] for mean, row in zip(means, rows, strict=True)]
-            out[part] = X[np.ix_(part, list(self.columns))] / self._finest(known)
+            out[part] = X[part][:, list(self.columns)] / self._finest(known)
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
@@ -170,7 +168,7 @@ class PeerRatio(TransformerMixin, BaseEstimator):
 
     def _means(self, X: Floats, rows: list[Integers], learn: Integers) -> list[Floats]:
         """For each of ``peers`` the table of shrunk means, learned on the rows ``learn`` of X."""
-        values = X[np.ix_(learn, list(self.columns))]
+        values = X[learn][:, list(self.columns)]
         prior = np.broadcast_to(self.overall_, values.shape)
         means = []
         for table, row in zip(self.tables_, rows, strict=True):

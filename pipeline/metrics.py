@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -105,7 +106,7 @@ def slice_labels(table: pd.DataFrame, part: Slice) -> pd.Series:
 
 
 def _bands(values: pd.Series, edges: tuple[float, ...]) -> pd.Series:
-    names = [f"below {edges[0]:g}", *(f"{low:g} to {high:g}" for low, high in zip(edges, edges[1:], strict=False))]
+    names = [f"below {edges[0]:g}", *(f"{low:g} to {high:g}" for low, high in itertools.pairwise(edges))]
     names.append(f"{edges[-1]:g} and more")
     # A leading number keeps the bands in order wherever labels are sorted as text.
     labels = np.array([f"{i} {name}" for i, name in enumerate(names)] + ["(not known)"], dtype=object)

@@ -163,7 +163,7 @@ def _files(
     raw = pd.concat([read_partition(store, part).assign(**{DAY: part.day}) for part in partitions], ignore_index=True)
     rows, counts = clean(dataset, raw)
     learn, more_counts = for_training(dataset, rows, with_baseline=options.with_baseline)
-    split = split_days(rows[DAY].value_counts().to_dict())
+    split = split_days({str(day): int(count) for day, count in rows[DAY].value_counts().items()})
     parts = {name: rows[rows[DAY].isin(days)] for name, days in asdict(split).items()}
     train = learn[learn[DAY].isin(split.train)]
     evaluation = _fit(dataset, options, train, {name: parts[name] for name in ("calibration", "test")})

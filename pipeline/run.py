@@ -7,7 +7,9 @@ Not here: what a step does.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pipeline import datasets, steps
@@ -124,35 +126,44 @@ def pool(results: list[DayResult], since: str) -> dict[str, Any]:
     }
 
 
+def _report(show: Progress, bar: TaskID, day: date, step: str) -> None:
+    show.update(bar, description=f"{day} {step}")
+
+
 def run_days(settings: Settings, first: date, last: date, show: Progress) -> Iterator[DayResult]:
     """One result for each day of the range that had sales."""
     days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
     bar = show.add_task("", total=len(days))
     for day in days:
-        result = run_day(
-            settings, day, today=last + timedelta(days=1), report=lambda step, d=day: show.update(bar, description=f"{d} {step}")
-        )
+        report = functools.partial(_report, show, bar, day)
+        result = run_day(settings, day, last + timedelta(days=1), report)
         show.advance(bar)
         if result is not None:
             yield result
 
 
 def table_of(results: list[DayResult], pooled: dict[str, Any], unit: str) -> Table:
-    table = Table("day", "rows", "scored by", f"error {unit}", f"baseline {unit}", "ratio", "in interval", "parity", "made")
+    table = Table("day", "rows", "scored by", f"error {unit}", "baseline", "ratio", "in interval", "parity", "made")
     for r in results:
-        ratio = r.mae / r.baseline_mae if r.mae is not None and r.baseline_mae else None
         made = f"version {r.version}" + ("" if r.live else f" (not live: {r.reason})")
-        table.add_row(
-            r.day, str(r.rows), _text(r.scored_by, "version {}"), _text(r.mae, "{:,.0f}"), _text(r.baseline_mae, "{:,.0f}"),
-            _text(ratio, "{:.3f}"), _text(r.interval_coverage, "{:.1%}"), f"{r.parity_max_rel:.0e}", made,
-        )  # fmt: skip
+        ratio = r.mae / r.baseline_mae if r.mae is not None and r.baseline_mae else None
+        scored_by = _text(r.scored_by, "version {}")
+        table.add_row(r.day, str(r.rows), scored_by, *_figures({**asdict(r), "mae_ratio": ratio}), made)
     table.add_section()
-    table.add_row(
-        "pooled", str(pooled["rows"]), f"{pooled['days']} days", _text(pooled["mae"], "{:,.0f}"),
-        _text(pooled["baseline_mae"], "{:,.0f}"), _text(pooled["mae_ratio"], "{:.3f}"),
-        _text(pooled["interval_coverage"], "{:.1%}"), _text(pooled["parity_max_rel"], "{:.0e}"), f"{pooled['versions']} versions",
-    )  # fmt: skip
+    made = f"{pooled['versions']} versions"
+    table.add_row("pooled", str(pooled["rows"]), f"{pooled['days']} days", *_figures(pooled), made)
     return table
+
+
+def _figures(of: dict[str, Any]) -> list[str]:
+    forms = {
+        "mae": "{:,.0f}",
+        "baseline_mae": "{:,.0f}",
+        "mae_ratio": "{:.3f}",
+        "interval_coverage": "{:.1%}",
+        "parity_max_rel": "{:.0e}",
+    }
+    return [_text(of[name], form) for name, form in forms.items()]
 
 
 def _text(value: float | None, form: str) -> str:
@@ -161,16 +172,16 @@ def _text(value: float | None, form: str) -> str:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline.run", description=(__doc__ or "").splitlines()[0])
-    day = date.fromisoformat
-    parser.add_argument("--source", help="simulated:, folder:PATH, s3://bucket/prefix or https://...{day}...")
-    parser.add_argument("--from", dest="first", type=day, required=True, metavar="DAY", help="first data day, as 2015-06-01")
-    parser.add_argument("--to", dest="last", type=day, required=True, metavar="DAY", help="last data day")
-    parser.add_argument("--dataset", help="a file of pipeline/datasets", choices=datasets.names())
-    parser.add_argument("--without-baseline", action="store_true", help="leave the dataset's baseline column out of the model")
-    parser.add_argument("--window-days", type=int, help="calendar days that a model learns from")
-    parser.add_argument("--score-from", type=day, metavar="DAY", help="pool the scored days from this one on (all)")
-    parser.add_argument("--state", type=Path, help="folder to keep everything in (default: one of its own under .gavel/runs)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    add, day = parser.add_argument, date.fromisoformat
+    add("--source", help="simulated:, folder:PATH, s3://bucket/prefix or https://...{day}...")
+    add("--from", dest="first", type=day, required=True, metavar="DAY", help="first data day, as 2015-06-01")
+    add("--to", dest="last", type=day, required=True, metavar="DAY", help="last data day")
+    add("--dataset", choices=datasets.names(), help="a file of pipeline/datasets")
+    add("--without-baseline", action="store_true", help="leave the dataset's baseline column out of the model")
+    add("--window-days", type=int, help="calendar days that a model learns from")
+    add("--score-from", type=day, metavar="DAY", help="pool the scored days from this one on (default: all)")
+    add("--state", type=Path, help="folder to keep everything in (default: one of its own under .gavel/runs)")
+    add("--json", action="store_true", help="print one JSON object instead of the table")
     options = parser.parse_args(arguments)
     if options.last < options.first:
         parser.error("--to is before --from")
@@ -178,22 +189,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The environment's settings with the command line's on top, and a store and registry of this run's own."""
+    """The environment's settings with the command line's on top, and a store and registry of this run's own.
+
+    The same question finds the same folder again, so a run that was broken off goes on where it was.
+    """
     given = {"source": options.source, "dataset": options.dataset, "window_days": options.window_days}
     if options.without_baseline:
         given["with_baseline"] = False
     values = read_settings().model_dump() | {name: value for name, value in given.items() if value is not None}
-    state = options.state or Path(".gavel/runs") / key_of(
-        {name: str(values[name]) for name in ("source", "dataset", "window_days", "with_baseline", "seed")},
-        options.first.isoformat(),
-    )
-    state = state.resolve()
+    asked = {name: str(values[name]) for name in ("source", "dataset", "window_days", "with_baseline", "seed")}
+    state = (options.state or Path(".gavel/runs") / key_of(asked, options.first.isoformat())).resolve()
     state.mkdir(parents=True, exist_ok=True)
-    values |= {"store": f"file:{state}/store", "scratch": state / "scratch", "mlflow_uri": f"sqlite:///{state}/mlflow.db"}
-    return Settings(**values | {"serving_urls": ()})
+    values |= {"store": f"file:{state}/store", "mlflow_uri": f"sqlite:///{state}/mlflow.db", "serving_urls": ()}
+    return Settings(**values)
 
 
 def main(arguments: list[str]) -> int:
+    # OpenMP threads that spin while they wait make a shared machine many times slower; read when sklearn is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = parse(arguments)
     try:
         settings = settings_of(options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,7 +21,6 @@ class Settings(BaseSettings):
     dataset: str = Field("car_auctions", description="the dataset file under pipeline/datasets")
     source: str = Field("simulated:", description="simulated:, folder:PATH, s3://bucket/prefix or https://...{day}...")
     store: str = Field("file:.gavel/store", description="where partitions, work and releases lie: file:PATH or s3://")
-    scratch: Path = Field(Path(".gavel/scratch"), description="local folder for temporary files")
     window_days: int = Field(60, ge=3, le=3660, description="calendar days that a model learns from")
     with_baseline: bool = Field(True, description="use the dataset's baseline column as a feature")
     seed: int = Field(7, ge=0, description="seed of everything random")

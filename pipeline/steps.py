@@ -11,7 +11,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets
-from pipeline.datasets.declaration import Dataset
 from pipeline.errors import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -64,7 +63,8 @@ def export(settings: Settings, trained: Json) -> Json:
 
 def register(settings: Settings, bundle: Json, trained: Json, run: Json) -> Json:
     """``run`` says who asks: the fields of ``register.RunContext``."""
-    from pipeline.register import RunContext, register
+    from pipeline.register import register
+    from pipeline.version_record import RunContext
 
     dataset, store = datasets.load(settings.dataset), _store(settings)
     registered = register(dataset, store, _registry(settings), _ref(bundle), _ref(trained), RunContext(**run))

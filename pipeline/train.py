@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import joblib
@@ -162,7 +162,7 @@ def _fit_of(store: Store, prepared: Ref, name: str) -> tuple[Pipeline, Arrays]:
 def _evaluate(
     dataset: Dataset, transformer: Pipeline, arrays: Arrays, options: dict[str, Any]
 ) -> tuple[str, IntervalRegressor, dict[str, Any]]:
-    """The family that is best on the calibration days, its model fitted on the train part, and all that were compared."""
+    """The family that is best on the calibration days, its model fitted on the train part, and all compared."""
     X, y = arrays["train_X"], arrays["train_y"]
     names = transformer.get_feature_names_out()
     compared: dict[str, Any] = {}
