@@ -41,7 +41,6 @@ def _pipeline(stack: Stack, keys: Keys) -> dict[str, str]:
     return {
         "GAVEL_SOURCE": stack.source,
         "GAVEL_STORE": f"file:{stack.state.store}",
-        "GAVEL_SCRATCH": str(stack.state.scratch),
         "GAVEL_MLFLOW_URI": stack.ports.url("mlflow"),
         "GAVEL_SERVING_URLS": json.dumps([stack.ports.url("serving")]),
         "GAVEL_PUSH_TOKEN": keys.push_token,

@@ -42,10 +42,6 @@ class State:
         return self.root / "store"
 
     @property
-    def scratch(self) -> Path:
-        return self.root / "scratch"
-
-    @property
     def mlflow(self) -> Path:
         return self.root / "mlflow"
 
@@ -99,7 +95,7 @@ class State:
 
     def make(self) -> None:
         """Make the folders, readable by nobody else."""
-        folders = (self.root, self.store, self.scratch, self.mlflow, self.airflow, self.logs, self.socket.parent)
+        folders = (self.root, self.store, self.mlflow, self.airflow, self.logs, self.socket.parent)
         for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)

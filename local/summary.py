@@ -30,7 +30,7 @@ def print_summary(stack: Stack, keys: Keys, console: Console) -> None:
         console.print("\nNo release is live yet.", highlight=False)
         return
     document = manifest(stack, release)
-    console.print(f"\n{error_line(release, document)}", highlight=False, markup=False)
+    console.print(f"\n{error_line(release, document)}", highlight=False, markup=False, soft_wrap=True)
     console.print("\nAsk for a price:\n", highlight=False)
     console.print(curl(stack, Schema.from_dict(document["schema"])), highlight=False, markup=False, soft_wrap=True)
 
