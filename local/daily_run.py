@@ -27,6 +27,7 @@ STATES = {
 LOG_LINES = 25
 SILENT_SECONDS = 30
 SCHEDULER_SECONDS = 5
+LONGEST_PAUSE_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,12 @@ class Outcome:
 
 
 def newest_day(source: str, dataset: str, seed: int) -> date:
-    """The newest day the source has; yesterday when it cannot tell."""
+    """The newest day with sales: what the source says, or yesterday, or up to two weeks before (holidays)."""
     today = datetime.now(UTC).date()
-    found = open_source(source, datasets.load(dataset), seed=seed, today=today).newest_day()
-    return found or today - timedelta(days=1)
+    opened = open_source(source, datasets.load(dataset), seed=seed, today=today)
+    newest = opened.newest_day() or today - timedelta(days=1)
+    days = [newest - timedelta(days=back) for back in range(LONGEST_PAUSE_DAYS)]
+    return next((day for day in days if len(opened.read(day))), newest)
 
 
 def run_day(airflow: Airflow, day: date, console: Console) -> Outcome:

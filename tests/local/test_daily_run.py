@@ -142,6 +142,27 @@ def test_no_day_is_asked_for_twice(waiting, due, triggered):
     assert bool(script.triggered) == triggered
 
 
-def test_the_newest_day_of_the_simulated_auction_is_yesterday():
-    """It has sales until then."""
-    assert newest_day("simulated:", "car_auctions", 7) == datetime.now(UTC).date() - timedelta(days=1)
+class Days:
+    """A source that has sales on some days, and says or does not say which is the newest."""
+
+    def __init__(self, days, newest=None):
+        self.days, self.newest = days, newest
+
+    def newest_day(self):
+        return self.newest
+
+    def read(self, day):
+        return [1] if day in self.days else []
+
+
+@pytest.mark.parametrize(
+    ("says", "back", "found"),
+    [(None, [1, 2], 1), (None, [3], 3), (None, [], 1), (700, [700], 700), (700, [702], 702), (None, [60], 1)],
+)
+def test_the_newest_day_is_one_with_sales(monkeypatch, says, back, found):
+    """What the source says, else yesterday, or some days before if there was none."""
+    today = datetime.now(UTC).date()
+    ago = [today - timedelta(days=days) for days in back]
+    source = Days(ago, None if says is None else today - timedelta(days=says))
+    monkeypatch.setattr(daily_run, "open_source", lambda *_, **__: source)
+    assert newest_day("simulated:", "car_auctions", 7) == today - timedelta(days=found)
