@@ -44,7 +44,7 @@ DOC = """
 * **Data day**: a scheduled or backfill run works on the day *before* its logical date (`@daily` fires at midnight,
   when that day is over). A manual run works on the day of the form, or on yesterday.
 * **Again**: any task may be cleared and run again. Same day, code and settings end in the same model version.
-* **No sales that day**: `fetch` succeeds, the rest is skipped.
+* **No sales that day**, or too few days so far to learn from: the rest is skipped, and the run is green.
 * **The gate refuses**: the model stays in the registry with the reason, `deploy` is skipped, what was live still is.
 * **Errors**: something that is away is tried again; bad data or settings fail at once and name the cause.
 """
@@ -158,7 +158,10 @@ def preprocess(fetched: Json) -> Json:
 
     if fetched["window"] is None:
         raise AirflowSkipException(fetched["message"])
-    return told(steps.preprocess(chosen_settings(), fetched["window"]))
+    prepared = told(steps.preprocess(chosen_settings(), fetched["window"]))
+    if not prepared["prefix"]:
+        raise AirflowSkipException(prepared["message"])
+    return prepared
 
 
 @task(doc_md="Fits the price model and its 80 % interval; measures them on the newest days beside the baseline.")

@@ -34,7 +34,8 @@ class DayResult:
     """One sale day: how the release live before it did on its rows, and the version that it made.
 
     Errors are in the target's unit; ``scored_by`` is None when no release was live before. ``version`` is the
-    version made of this day and ``parity_max_rel`` its largest relative difference between ONNX and sklearn.
+    version made of this day, None when there was too little to learn from, and ``parity_max_rel`` its largest
+    relative difference between ONNX and sklearn.
     """
 
     day: str
@@ -42,8 +43,8 @@ class DayResult:
     mae: float | None
     baseline_mae: float | None
     interval_coverage: float | None
-    parity_max_rel: float
-    version: int
+    parity_max_rel: float | None
+    version: int | None
     scored_by: int | None
     live: bool
     reason: str
@@ -61,34 +62,39 @@ def run_day(settings: Settings, day: date, today: date, report: Report) -> DayRe
     if fetched["window"] is None:
         return None
     score = steps.score(settings, fetched["partition"])
-    report("preprocess")
-    prepared = steps.preprocess(settings, fetched["window"])
-    report("train")
-    trained = steps.train(settings, prepared)
-    report("export")
-    bundle = steps.export(settings, trained)
-    report("register")
-    registered = steps.register(settings, bundle, trained, _context(settings, day))
-    report("gate")
-    verdict = steps.gate(settings, bundle, trained, registered["version"])
-    live, reason = False, verdict["reason"]
-    if verdict["passed"]:
-        report("deploy")
-        deployed = steps.deploy(settings, bundle, registered["version"])
-        live, reason = deployed["live"], deployed["message"]
+    made = _make(settings, day, fetched["window"], report)
     return DayResult(
         day=day.isoformat(),
         rows=score["rows"],
         mae=score["mae"],
         baseline_mae=score["baseline_mae"],
         interval_coverage=score["interval_coverage"],
-        parity_max_rel=bundle["parity_max_rel"],
-        version=registered["version"],
         scored_by=score["version"],
-        live=live,
-        reason=reason,
         seconds=round((datetime.now(UTC) - start).total_seconds(), 2),
+        **made,
     )
+
+
+def _make(settings: Settings, day: date, window: dict[str, Any], report: Report) -> dict[str, Any]:
+    """A new version of the window, live if the gate lets it: ``parity_max_rel``, ``version``, ``live``, ``reason``."""
+    report("preprocess")
+    prepared = steps.preprocess(settings, window)
+    if not prepared["prefix"]:
+        return {"parity_max_rel": None, "version": None, "live": False, "reason": prepared["message"]}
+    report("train")
+    trained = steps.train(settings, prepared)
+    report("export")
+    bundle = steps.export(settings, trained)
+    report("register")
+    version = steps.register(settings, bundle, trained, _context(settings, day))["version"]
+    made = {"parity_max_rel": bundle["parity_max_rel"], "version": version}
+    report("gate")
+    verdict = steps.gate(settings, bundle, trained, version)
+    if not verdict["passed"]:
+        return {**made, "live": False, "reason": verdict["reason"]}
+    report("deploy")
+    deployed = steps.deploy(settings, bundle, version)
+    return {**made, "live": deployed["live"], "reason": deployed["message"]}
 
 
 def _context(settings: Settings, day: date) -> dict[str, Any]:
@@ -121,8 +127,8 @@ def pool(results: list[DayResult], since: str) -> dict[str, Any]:
         "baseline_mae": baseline,
         "mae_ratio": mae / baseline if mae is not None and baseline else None,
         "interval_coverage": mean([r.interval_coverage for r in scored]),
-        "parity_max_rel": max((r.parity_max_rel for r in results), default=None),
-        "versions": len({r.version for r in results}),
+        "parity_max_rel": max((r.parity_max_rel for r in results if r.parity_max_rel is not None), default=None),
+        "versions": len({r.version for r in results} - {None}),
     }
 
 
@@ -145,7 +151,8 @@ def run_days(settings: Settings, first: date, last: date, show: Progress) -> Ite
 def table_of(results: list[DayResult], pooled: dict[str, Any], unit: str) -> Table:
     table = Table("day", "rows", "scored by", f"error {unit}", "baseline", "ratio", "in interval", "parity", "made")
     for r in results:
-        made = f"version {r.version}" + ("" if r.live else f" (not live: {r.reason})")
+        made = f"version {r.version}" if r.version else "none"
+        made += "" if r.live else f" (not live: {r.reason})"
         ratio = r.mae / r.baseline_mae if r.mae is not None and r.baseline_mae else None
         scored_by = _text(r.scored_by, "version {}")
         table.add_row(r.day, str(r.rows), scored_by, *_figures({**asdict(r), "mae_ratio": ratio}), made)
