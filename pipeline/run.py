@@ -227,7 +227,8 @@ def main(arguments: list[str]) -> int:
     if options.json:
         sys.stdout.write(json.dumps({"days": [asdict(r) for r in results], "pooled": pooled}, indent=1) + "\n")
     else:
-        Console().print(table_of(results, pooled, datasets.load(settings.dataset).target.unit))
+        # Where nobody looks through a terminal, a table folded to 80 columns helps nobody.
+        Console(width=None if sys.stdout.isatty() else 140).print(table_of(results, pooled, datasets.load(settings.dataset).target.unit))
     return 0
 
 

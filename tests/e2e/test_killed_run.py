@@ -1,0 +1,69 @@
+"""A run that is killed again and again ends in the same state as one that is left alone."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DAYS = ("--from", "2026-03-03", "--to", "2026-03-04", "--window-days", "8")
+
+pytestmark = pytest.mark.e2e
+
+
+def start(state):
+    command = [sys.executable, "-m", "pipeline.run", "--source", "simulated:", *DAYS, "--state", str(state), "--json"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+def state_of(folder):
+    """What is in the store, byte for byte, and the versions that the registry has."""
+    store = folder / "store"
+    files = {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in sorted(store.rglob("*"))
+        if path.is_file() and not path.relative_to(store).parts[0].startswith(".")
+    }
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        versions = database.execute("select name, version from model_versions order by version").fetchall()
+        tags = database.execute("select version, value from model_version_tags where key = 'fingerprint'").fetchall()
+        aliases = database.execute("select alias, version from registered_model_aliases").fetchall()
+    return files, versions, sorted(tags), aliases
+
+
+@pytest.mark.timeout(1500)
+def test_a_run_killed_at_every_few_seconds_ends_as_one_that_was_left_alone(tmp_path):
+    """kill -9 every few seconds, a rerun each time: same bytes, same versions, no duplicates, nothing half-written."""
+    begin = time.monotonic()
+    calm = finish(start(tmp_path / "calm"))
+    alone = time.monotonic() - begin
+    kills = 0
+    # Longer and longer, so that every step is hit and the last attempts get through.
+    for attempt in range(40):
+        process = start(tmp_path / "killed")
+        try:
+            process.wait(timeout=2.0 + attempt * alone / 40)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            continue
+        break
+    result = finish(start(tmp_path / "killed"))
+
+    assert kills >= 8
+    assert state_of(tmp_path / "killed") == state_of(tmp_path / "calm")
+    for one, other in zip(result["days"], calm["days"], strict=True):
+        assert {**one, "seconds": 0, "reason": ""} == {**other, "seconds": 0, "reason": ""}
