@@ -48,7 +48,7 @@ class _Move:
     can_go_back: bool
 
 
-def deploy(  # noqa: PLR0917 - a step's signature is its truth
+def deploy(
     store: Store,
     registry: Registry,
     bundle: Ref,

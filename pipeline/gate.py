@@ -54,7 +54,7 @@ class Verdict:
         return f"{'passed' if self.passed else 'refused'}: {self.reason}"
 
 
-def gate(  # noqa: PLR0917 - a step's signature is its truth
+def gate(
     store: Store, registry: Registry, bundle: Ref, trained: Ref, version: int, margin: float, force_reason: str = ""
 ) -> Verdict:
     """Check a version and tag it ``gate`` = passed, refused, or forced with the reason given.

@@ -140,7 +140,7 @@ def _importance(dataset: Dataset, importance: Mapping[str, float]) -> str:
 def _cleaning(dataset: Dataset, metrics: Mapping[str, Any]) -> str:
     rules = {rule.name: rule.description for rule in dataset.rules}
     lines = [
-        f"- {rules.get(name, name)}: {_count(counts)}"
+        f"- {rules.get(name, name.replace('_', ' '))}: {_count(counts)}"
         for name, counts in (metrics.get("cleaning") or {}).items()
         if counts.get("dropped") or counts.get("mended")
     ]

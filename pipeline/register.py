@@ -51,7 +51,7 @@ class Registered:
     message: str
 
 
-def register(  # noqa: PLR0917 - a step's signature is its truth
+def register(
     dataset: Dataset,
     store: Store,
     registry: Registry,
