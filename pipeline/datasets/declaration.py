@@ -159,6 +159,7 @@ def _check(dataset: Dataset) -> None:
             raise ValueError(f"{dataset.name}: column {name!r} is declared twice")
     groups = [*dataset.groups, *dataset.peers, dataset.reference]
     used = {name for group in groups for name in group} | ({dataset.baseline} if dataset.baseline else set())
+    used |= {part.column for part in dataset.slices} - {dataset.target.name}
     for name in sorted(used - set(names)):
         raise ValueError(f"{dataset.name}: {name!r} is used but is not one of the columns")
     if dataset.baseline in {name for group in groups for name in group}:
