@@ -13,12 +13,11 @@ import pandas as pd
 
 from pipeline.cleaning import DAY, clean
 from pipeline.contract import bundle as bundles
-from pipeline.contract import channel as channels
 from pipeline.contract.bundle import Bundle
-from pipeline.contract.channel import Release
 from pipeline.datasets.declaration import Dataset
 from pipeline.metrics import ACTUAL, BASELINE, HIGH, LOW, PRICE, of_guess, of_model
 from pipeline.partitions import Partition, read_partition
+from pipeline.releases import live_release, read_release
 from pipeline.scoring import Scorer
 from pipeline.store import KeyNotFound, Store
 
@@ -54,7 +53,8 @@ def _score(dataset: Dataset, store: Store, partition: Partition) -> Score:
     champion = live_release(store, dataset.model_name)
     if champion is None or champion.data_day >= partition.day or rows.empty:
         return Score(partition.day, len(rows))
-    table = predictions(dataset, read_release(store, dataset.model_name, champion), rows)
+    bundle = read_release(store, dataset.model_name, champion.version, champion.digest)
+    table = predictions(dataset, bundle, rows)
     model, baseline = of_model(table), of_guess(table, BASELINE)
     return Score(
         partition.day,
@@ -64,20 +64,6 @@ def _score(dataset: Dataset, store: Store, partition: Partition) -> Score:
         None if baseline is None else baseline.mae,
         model.coverage,
     )
-
-
-def live_release(store: Store, model: str) -> Release | None:
-    """The champion that the channel names, if there is one."""
-    try:
-        return channels.read(store.read(channels.channel_key(model)).data).champion
-    except KeyNotFound:
-        return None
-
-
-def read_release(store: Store, model: str, release: Release) -> Bundle:
-    """The verified bundle of a release."""
-    prefix = channels.release_prefix(model, release.version)
-    return bundles.read({name: store.read(f"{prefix}/{name}").data for name in bundles.FILES}, release.digest)
 
 
 def predictions(dataset: Dataset, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     window_days: int = Field(60, ge=3, le=3660, description="calendar days that a model learns from")
     with_baseline: bool = Field(True, description="use the dataset's baseline column as a feature")
     seed: int = Field(7, ge=0, description="seed of everything random")
-    gate_margin: float = Field(0.02, ge=0, le=1, description="how much worse than the champion is still allowed")
+    gate_margin: float = Field(0.05, ge=0, le=1, description="how much worse than the champion is still allowed")
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="the MLflow tracking server")
     serving_urls: tuple[str, ...] = Field(("http://127.0.0.1:8000",), description="every serving replica (JSON list)")
     push_token: SecretStr = Field(SecretStr(""), description="what a push to serving is authenticated with")
