@@ -66,7 +66,8 @@ def _codes(graph: GraphWriter, matrix: str, distinct: Pairs) -> str:
     Only values in range are cast: what becomes of others differs between processors.
     """
     columns = graph.constant(np.array([column for column, _ in distinct], np.int64))
-    limits = graph.constant(np.array([size for _, size in distinct], np.float64) - 1.0)
+    # A column of no known code (size 1) has none for -0.5 either, which a cast would make 0.
+    limits = graph.constant(np.array([size - 1.0 if size > 1 else -1.0 for _, size in distinct]))
     least = graph.constant(np.float64(-1.0))
     values = graph.node("Gather", matrix, columns, axis=1)
     known = graph.node("And", graph.node("Greater", values, least), graph.node("Less", values, limits))

@@ -10,14 +10,14 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from pipeline.datasets.declaration import Categorical, Dataset, Numeric, SaleDate
-from pipeline.features import CategoryCodes, GroupEffects, PeerRatio
+from pipeline.features import EFFECTS
 from pipeline.model import IntervalRegressor
+from pipeline.preprocess import Options, build_transformer, relative_target
 from pipeline.store import Store
 from pipeline.workspace import Ref, Workspace
 
@@ -72,32 +72,22 @@ def trees(loss: str = "absolute_error", **settings: Any) -> HistGradientBoosting
 
 
 def fitted(rows: pd.DataFrame, *, baseline: bool = True, point: Any = None) -> Pipeline:
-    """Codes, features and price fitted on ``rows``; ``point`` takes the place of the trees for the price itself."""
-    numbers = NUMBERS if baseline else NUMBERS[:-1]
-    codes = ColumnTransformer(
-        [("numeric", "passthrough", numbers), ("text", CategoryCodes(missing=((), ("-",))), TEXTS)]
-    )
-    make, colour = len(numbers), len(numbers) + 1
-    features = ColumnTransformer(
-        [
-            ("plain", "passthrough", list(range(len(numbers)))),
-            ("peers", PeerRatio((0, 1), ((2,), (2, 0))), [0, 1, make]),
-            ("effects", GroupEffects(((0,), (1,), (0, 1), (0, 2))), [make, colour, numbers.index("year")]),
-        ]
-    )
-    target = (rows["paid"] / rows["guide"] if baseline else rows["paid"]).to_numpy()
-    steps = Pipeline([("codes", codes), ("features", features)])
-    matrix = steps.fit_transform(rows, target)
-    index = numbers.index("guide") if baseline else None
+    """Features and price fitted on ``rows``; ``point`` takes the place of the trees for the price itself."""
+    options = Options(with_baseline=baseline)
+    columns = [column.name for column in DATASET.schema(baseline).inputs]
+    transformer = build_transformer(DATASET, options)
+    matrix = transformer.fit_transform(rows[columns], relative_target(DATASET, options, rows))
+    index = list(transformer.get_feature_names_out()).index("guide" if baseline else EFFECTS)
     price = IntervalRegressor(
         point or trees(),
         trees("quantile", quantile=0.1),
         trees("quantile", quantile=0.9),
         baseline_index=index,
+        log_baseline=not baseline,
         minimum=1_000.0,
     ).fit(matrix, rows["paid"].to_numpy())
     price.offsets_ = (0.01, -0.02)
-    return Pipeline([("codes", codes), ("features", features), ("price", price)])
+    return Pipeline([*transformer.steps, ("price", price)])
 
 
 def put(store: Store, pipeline: Pipeline, rows: pd.DataFrame, *, with_baseline: bool = True) -> Ref:

@@ -75,7 +75,7 @@ def test_the_thresholds_are_those_of_the_plain_columns(pipeline, rows):
     assert set(found) <= set(NUMBERS)
     miles = pipeline[-1].point_._predictors
     features = pipeline[:-1].get_feature_names_out()
-    index = [i for i, name in enumerate(features) if name == "plain__numeric__miles"]
+    index = [i for i, name in enumerate(features) if name == "miles"]
     expected = {n["num_threshold"] for (t,) in miles for n in t.nodes if not n["is_leaf"] and n["feature_idx"] in index}
     assert expected
     assert expected <= set(found["miles"])

@@ -12,15 +12,15 @@ from pipeline.features import GroupTable
 from pipeline.onnx_groups import Wanted, look_up
 from tests.pipeline.onnx_parts import answer
 
-WHOLE = st.integers(-3, 12).map(float)
-VALUES = WHOLE | st.sampled_from([np.nan, np.inf, -np.inf, -0.5, -1.5, 3.5, 11.5, 1e18, -1e18, 2.0**53])
+WHOLE = st.integers(-3, 6).map(float)
+VALUES = WHOLE | st.sampled_from([np.nan, np.inf, -np.inf, -0.5, -1.5, 2.5, 3.5, 1e18, -1e18, 2.0**53])
 
 
 @st.composite
 def looked_up(draw):
     """Tables learned on some rows, and other rows to look up in them."""
     columns = draw(st.integers(1, 4))
-    learned = np.array(draw(st.lists(st.tuples(*[st.integers(0, 9)] * columns), min_size=1, max_size=12)), float)
+    learned = np.array(draw(st.lists(st.tuples(*[st.integers(-1, 3)] * columns), min_size=1, max_size=12)), float)
     groups = draw(
         st.lists(st.lists(st.integers(0, columns - 1), min_size=1, max_size=3).map(tuple), min_size=1, max_size=4)
     )
@@ -57,3 +57,15 @@ def test_more_groups_than_can_be_counted_are_refused():
     table.sizes_ = [100_000] * 4
     with pytest.raises(ModelRefused, match="cross fewer columns"):
         answer(lambda graph: look_up(graph, "X", [Wanted([(0, 1, 2, 3)], [table])])[0], {"X": np.zeros((1, 4))})
+
+
+def test_a_code_beyond_the_last_is_not_taken_for_another_group():
+    """A value one too large counts as not known; it does not run over into the next value of the column before."""
+    table = GroupTable(np.array([[0.0, 0.0], [1.0, -1.0]]))
+    table.table_ = np.array([[0.5], [1.5], [2.5]])
+    rows = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, -1.0], [0.0, np.nan]])
+    expected = table.look_up(rows)[:, 0]
+    assert expected.tolist() == [0.5, 2.5, 2.5, 0.5]
+    np.testing.assert_array_equal(
+        answer(lambda graph: look_up(graph, "X", [Wanted([(0, 1)], [table])])[0], {"X": rows})[:, 0], expected
+    )
