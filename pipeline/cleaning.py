@@ -112,6 +112,8 @@ def _last_rules(dataset: Dataset) -> tuple[Rule, ...]:
 
 def _apply(rule: Rule, frame: pd.DataFrame) -> tuple[pd.DataFrame, RuleCount]:
     after = rule.apply(frame)
+    if changed := set(after.columns) ^ set(frame.columns):
+        raise DataInvalid(f"the rule {rule.name!r} adds or loses a column: {', '.join(sorted(changed))}")
     before = frame if len(after) == len(frame) else frame.loc[after.index]
     mended = sum(_changed(before[name], after[name]) for name in frame.columns)
     return after, RuleCount(rule.name, rule.description, len(frame) - len(after), mended)
