@@ -42,7 +42,7 @@ OPTIONS = $(if $(SOURCE),--source '$(SOURCE)') $(if $(PORT_AIRFLOW),--port-airfl
 	$(if $(PORT_MLFLOW),--port-mlflow '$(PORT_MLFLOW)') $(if $(PORT_SERVING),--port-serving '$(PORT_SERVING)')
 PYTEST ?=
 
-.PHONY: help run stop test test-e2e check fix clean python ready
+.PHONY: help run stop test test-e2e check fix lock clean python ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ check: $(DEV) ## look for mistakes without running anything: ruff, mypy, the wal
 fix: $(DEV) ## let ruff format and mend the code
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+lock: $(UV) ## write requirements/*.lock anew from the .in files beside them
+	@for name in main dev serving serving-test; do $(UV) pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header $(R)/$$name.in -o $(R)/$$name.lock; done
 
 clean: stop ## remove the environments and all state, data and models of `make run`
 	rm -rf .gavel .venv .venv-serving .venv-serving-test
