@@ -59,7 +59,7 @@ test: $(DEV) $(SERVING) $(SERVING_TEST) ## run the tests (PYTEST='-k word' choos
 	.venv-serving-test/bin/python -m pytest tests/contract tests/serving $(PYTEST)
 
 test-e2e: $(DEV) $(SERVING) ## run the whole stack in a copy of this folder and ask it for prices
-	.venv/bin/python -m pytest tests/e2e -m e2e $(PYTEST)
+	.venv/bin/python -m pytest tests/e2e -m e2e -s $(PYTEST)
 
 check: $(DEV) ## look for mistakes without running anything: ruff, mypy, the walls between the packages
 	.venv/bin/ruff check .

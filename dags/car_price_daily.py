@@ -131,12 +131,15 @@ def run_context() -> Json:
     }
 
 
-def told(result: Json, asset: Asset | None = None, *facts: str) -> Json:
-    """Log the step's line for people and leave ``facts`` of its result with the asset's event."""
+def told(result: Json) -> Json:
+    """The step's result, after its line for people is logged."""
     logging.getLogger("gavel").info(result["message"])
-    if asset is not None:
-        get_current_context()["outlet_events"][asset].extra = {name: result[name] for name in facts if name in result}
     return result
+
+
+def announce(asset: Asset, facts: Json) -> None:
+    """Leave facts with the event that says the asset has changed."""
+    get_current_context()["outlet_events"][asset].extra = facts
 
 
 @task(
@@ -149,7 +152,9 @@ def fetch() -> Json:
     run = context["dag_run"]
     day = data_day(context["params"]["day"], run.logical_date, run.run_after)
     today = run.run_after.astimezone(UTC).date()
-    return told(steps.fetch(chosen_settings(), day.isoformat(), today.isoformat()), PARTITION, "day", "rows", "digest")
+    fetched = told(steps.fetch(chosen_settings(), day.isoformat(), today.isoformat()))
+    announce(PARTITION, fetched["partition"])
+    return fetched
 
 
 @task(doc_md="The window is cleaned, split by time and made into matrices by a fitted ColumnTransformer.")
@@ -182,8 +187,9 @@ def export(trained: Json) -> Json:
 def register(bundle: Json, trained: Json) -> Json:
     from pipeline import steps
 
-    facts = ("version", "fingerprint", "run_id")
-    return told(steps.register(chosen_settings(), bundle, trained, run_context()), MODEL, *facts)
+    registered = told(steps.register(chosen_settings(), bundle, trained, run_context()))
+    announce(MODEL, {name: registered[name] for name in ("version", "fingerprint", "run_id")})
+    return registered
 
 
 @task(doc_md="Is it good enough? At least as good as the champion within the margin, and better than the baseline.")
@@ -200,7 +206,9 @@ def deploy(bundle: Json, registered: Json, verdict: Json) -> Json:
 
     if not verdict["passed"]:
         raise AirflowSkipException(f"version {registered['version']} stays out: {verdict['reason']}")
-    return told(steps.deploy(chosen_settings(), bundle, registered["version"]), RELEASE, "version", "digest")
+    deployed = told(steps.deploy(chosen_settings(), bundle, registered["version"]))
+    announce(RELEASE, {name: deployed[name] for name in ("version", "digest", "live")})
+    return deployed
 
 
 @dag(

@@ -140,8 +140,9 @@ class Calls:
         self.given = {}
         self.fail = {}
         reference = {"prefix": "p", "digest": "d", "message": "done"}
+        partition = {"day": "2015-06-01", "version": 1, "rows": 3, "sha256": "s"}
         answers = {
-            "fetch": {"day": "d", "rows": 3, "window": reference if window else None, "message": "no sales"},
+            "fetch": {"partition": partition, "window": reference if window else None, "message": "no sales"},
             "preprocess": reference,
             "train": reference,
             "export": reference,
@@ -188,6 +189,22 @@ class TestRuns:
         assert asked["data_day"] == "2015-06-01"
         assert asked["url"].startswith("http://127.0.0.1:8080/dags/car_price_daily/runs/manual__")
         assert calls.given["gate"][1][-1] == "new"
+
+    def test_asset_events_say_what_changed(self, dag, monkeypatch):
+        """So that another DAG can act on it without asking."""
+        from airflow.models.asset import AssetEvent
+        from airflow.utils.session import create_session
+
+        Calls(monkeypatch)
+        run(dag)
+        with create_session() as session:
+            newest = session.query(AssetEvent).order_by(AssetEvent.id.desc()).limit(3).all()
+            extras = [event.extra for event in reversed(newest)]
+        assert extras == [
+            {"day": "2015-06-01", "version": 1, "rows": 3, "sha256": "s"},
+            {"version": 4, "fingerprint": "f", "run_id": "r"},
+            {"version": 4, "digest": "e", "live": True},
+        ]
 
     def test_a_dated_run_works_on_the_day_before(self, dag, monkeypatch):
         """As a backfill does."""

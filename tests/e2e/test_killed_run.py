@@ -19,7 +19,9 @@ pytestmark = pytest.mark.e2e
 
 def start(state):
     command = [sys.executable, "-m", "pipeline.run", "--source", "simulated:", *DAYS, "--state", str(state), "--json"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def finish(process):
