@@ -134,10 +134,10 @@ class PeerRatio(TransformerMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: Floats, y: Any = None) -> Self:  # noqa: ARG002  sklearn's signature
-        self.overall_ = np.array([_mean(X[:, column]) for column in self.columns])
+        self.overall_ = self._overall(X)
         self.tables_ = [GroupTable(X[:, list(group)]) for group in self.peers]
         rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
-        for table, means in zip(self.tables_, self._means(X, rows, np.arange(len(X))), strict=True):
+        for table, means in zip(self.tables_, self._means(X, rows, self.overall_), strict=True):
             table.table_ = means
         self.n_features_in_ = X.shape[1]
         return self
@@ -145,37 +145,43 @@ class PeerRatio(TransformerMixin, BaseEstimator):
     def transform(self, X: Floats) -> Floats:
         """Ratios of shape (n, columns); NaN where the value is not known."""
         tables = [table.look_up(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
-        return X[:, list(self.columns)] / self._finest(tables)
+        return X[:, list(self.columns)] / _finest(tables, self.overall_)
 
     def fit_transform(self, X: Floats, y: Any = None) -> Floats:
         self.fit(X, y)
         out = np.empty((len(X), len(self.columns)))
         rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
         for rest, part in _folds(self, len(X)):
-            means = self._means(X, rows, rest)
+            overall = self._overall(X[rest])
+            means = self._means(X[rest], [row[rest] for row in rows], overall)
             known = [mean[row[part]] for mean, row in zip(means, rows, strict=True)]
-            out[part] = X[part][:, list(self.columns)] / self._finest(known)
+            out[part] = X[part][:, list(self.columns)] / _finest(known, overall)
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         return np.array([f"{input_features[column]}_to_peers" for column in self.columns], dtype=object)
 
-    def _finest(self, tables: list[Floats]) -> Floats:
-        found = np.broadcast_to(self.overall_, tables[0].shape)
-        for values in tables:
-            found = np.where(np.isnan(values), found, values)
-        return found
+    def _overall(self, X: Floats) -> Floats:
+        return np.array([_mean(X[:, column]) for column in self.columns])
 
-    def _means(self, X: Floats, rows: list[Integers], learn: Integers) -> list[Floats]:
-        """For each of ``peers`` the table of shrunk means, learned on the rows ``learn`` of X."""
-        values = X[learn][:, list(self.columns)]
-        prior = np.broadcast_to(self.overall_, values.shape)
+    def _means(self, X: Floats, rows: list[Integers], overall: Floats) -> list[Floats]:
+        """For each of ``peers`` the table of shrunk means; ``rows`` are the table rows of X."""
+        values = X[:, list(self.columns)]
+        prior = np.broadcast_to(overall, values.shape)
         means = []
         for table, row in zip(self.tables_, rows, strict=True):
-            mean = _group_means(row[learn], len(table.table_), values, prior, self.smoothing)
-            prior = mean[row[learn]]
+            mean = _group_means(row, len(table.table_), values, prior, self.smoothing)
+            prior = mean[row]
             means.append(mean)
         return means
+
+
+def _finest(tables: list[Floats], overall: Floats) -> Floats:
+    """The mean of the finest group that has one, for each row and column."""
+    found = np.broadcast_to(overall, tables[0].shape)
+    for values in tables:
+        found = np.where(np.isnan(values), found, values)
+    return found
 
 
 def _mean(values: Floats) -> float:
@@ -203,12 +209,12 @@ class GroupEffects(TransformerMixin, BaseEstimator):
 
     The effects are fitted together by backfitting (Breiman and Friedman, JASA 80(391), 1985), each shrunk
     towards 0 by ``smoothing`` rows' worth of it. ``fit_transform`` gives cross-fitted values: each row's own
-    target never enters its effects. A group that was not seen has the effect 0.
+    target never enters its effects, other than through ``first``. A group that was not seen has the effect 0.
 
     Parameters:
         groups: groups of columns of X.
         first: None, or a regressor that explains the target by the columns ``first_columns`` of X beforehand, so
-            that the effects are of what is left. It is needed for fitting only.
+            that the effects are of what is left. It is needed for fitting only, and is fitted once, on all rows.
         clip: what is left to explain counts as at most this much.
 
     Attributes:
@@ -243,14 +249,14 @@ class GroupEffects(TransformerMixin, BaseEstimator):
     def transform(self, X: Floats) -> Floats:
         """Effects, and the sum of them and ``center_``: (n, groups + 1)."""
         pairs = zip(self.tables_, self.groups, strict=True)
-        return self._with_sum([table.look_up(X[:, list(group)])[:, 0] for table, group in pairs])
+        return _with_sum([table.look_up(X[:, list(group)])[:, 0] for table, group in pairs], self.center_)
 
     def fit_transform(self, X: Floats, y: Floats) -> Floats:
-        rows, residual = self._learn(X, y)
+        rows, left = self._learn(X, y)
         out = np.empty((len(X), len(self.groups) + 1))
         for rest, part in _folds(self, len(X)):
-            effects = self._backfit([row[rest] for row in rows], residual[rest])
-            out[part] = self._with_sum([effect[row[part]] for effect, row in zip(effects, rows, strict=True)])
+            center, effects = self._backfit([row[rest] for row in rows], left[rest])
+            out[part] = _with_sum([effect[row[part]] for effect, row in zip(effects, rows, strict=True)], center)
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
@@ -258,16 +264,15 @@ class GroupEffects(TransformerMixin, BaseEstimator):
         return np.array([*(f"{name}_effect" for name in names), EFFECTS], dtype=object)
 
     def _learn(self, X: Floats, y: Floats) -> tuple[list[Integers], Floats]:
-        """Fit on all rows; returns each group's table row of each row, and the clipped targets' distances."""
+        """Fit on all rows; returns each group's table row of each row, and what is left of the target to explain."""
         self.tables_ = [GroupTable(X[:, list(group)]) for group in self.groups]
         left = np.asarray(y, np.float64) - self._first_guess(X, y)
-        self.center_ = float(np.mean(left))
-        residual = np.clip(left - self.center_, -self.clip, self.clip)
         rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.groups, strict=True)]
-        for table, effect in zip(self.tables_, self._backfit(rows, residual), strict=True):
+        self.center_, effects = self._backfit(rows, left)
+        for table, effect in zip(self.tables_, effects, strict=True):
             table.table_ = effect.reshape(-1, 1)
         self.n_features_in_ = X.shape[1]
-        return rows, residual
+        return rows, left
 
     def _first_guess(self, X: Floats, y: Floats) -> Floats:
         if self.first is None:
@@ -275,24 +280,27 @@ class GroupEffects(TransformerMixin, BaseEstimator):
         known = X[:, list(self.first_columns)]
         return np.asarray(clone(self.first).fit(known, y).predict(known))
 
-    def _backfit(self, rows: list[Integers], residual: Floats) -> list[Floats]:
+    def _backfit(self, rows: list[Integers], target: Floats) -> tuple[float, list[Floats]]:
+        """The mean of the target, and the effect of each group on what is above or below it."""
+        center = float(np.mean(target))
         sizes = [len(table.table_) for table in self.tables_]
         counts = [np.bincount(row, minlength=size) + self.smoothing for row, size in zip(rows, sizes, strict=True)]
         effects = [np.zeros(size) for size in sizes]
-        left = residual.copy()
+        left = np.clip(target - center, -self.clip, self.clip)
         for _ in range(self.passes):
             for i, row in enumerate(rows):
                 left += effects[i][row]
                 effects[i] = np.bincount(row, left, sizes[i]) / counts[i]
                 left -= effects[i][row]
-        return effects
+        return center, effects
 
-    def _with_sum(self, effects: list[Floats]) -> Floats:
-        """Added from left to right: the graph adds in the same order, so the sums are equal to the last bit."""
-        total = np.full(len(effects[0]), self.center_)
-        for effect in effects:
-            total = total + effect
-        return np.column_stack([*effects, total])
+
+def _with_sum(effects: list[Floats], center: float) -> Floats:
+    """Added from left to right: the graph adds in the same order, so the sums are equal to the last bit."""
+    total = np.full(len(effects[0]), center)
+    for effect in effects:
+        total = total + effect
+    return np.column_stack([*effects, total])
 
 
 def _folds(model: PeerRatio | GroupEffects, rows: int) -> Any:
