@@ -63,10 +63,7 @@ def make(clone, *arguments):
         check=False,
     )
     took = f"make {' '.join(arguments)}: {time.monotonic() - start:.0f} s, exit code {done.returncode}"
-    sys.stdout.write(f"
-{took}
-{done.stdout}{done.stderr}
-")
+    sys.stdout.write("\n".join(["", took, done.stdout, done.stderr]))
     return done
 
 

@@ -166,7 +166,7 @@ def test_a_channel_that_cannot_be_read_is_a_sentence(client, token, configured):
         ("another", "gate", {"run_url": "http://127.0.0.1:5000/"}, False),
     ],
 )
-def test_tasks_link_to_the_mlflow_run(plugin, monkeypatch, dag, task, returned, expected):  # noqa: PLR0917
+def test_tasks_link_to_the_mlflow_run(plugin, monkeypatch, dag, task, returned, expected):
     """From register, gate and deploy, once register has returned an address."""
     monkeypatch.setattr(plugin, "_returned", lambda run_id: returned)
     link = plugin.MlflowLink().get_link(None, ti_key=SimpleNamespace(dag_id=dag, task_id=task, run_id="r"))
