@@ -6,7 +6,7 @@ import difflib
 import os
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from pipeline.errors import SettingsInvalid
 
@@ -46,3 +46,6 @@ def read_settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsInvalid(problems) from error
+    except SettingsError as error:
+        example = f"{PREFIX}SERVING_URLS='[\"http://127.0.0.1:8000\"]'"
+        raise SettingsInvalid(f"a list is written as JSON, such as {example}: {error}") from error
