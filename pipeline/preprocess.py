@@ -19,7 +19,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
-from pipeline.cleaning import DAY, clean, for_training
+from pipeline.cleaning import DAY, RuleCount, clean, for_training
 from pipeline.contract.bundle import to_json
 from pipeline.datasets.declaration import Categorical, Dataset, Numeric
 from pipeline.features import CategoryCodes, Group, GroupEffects, PeerRatio
@@ -30,7 +30,7 @@ from pipeline.workspace import Ref, Workspace, code_digest, key_of, lock_digest
 Floats = npt.NDArray[np.float64]
 
 ROWS, FACTS = "rows.parquet", "facts.json"
-LEAST_DAYS, LEAST_ROWS = 3, 200
+LEAST_DAYS, LEAST_ROWS, LEAST_TRAIN_ROWS = 3, 200, 100
 TEST_ROWS, CALIBRATION_ROWS, LARGEST_SHARE = 2_000, 4_000, 0.2
 
 
@@ -68,17 +68,15 @@ def preprocess(dataset: Dataset, store: Store, window: Ref, options: Options) ->
         DataInvalid: a partition was changed after it was written, or cleaning breaks the declaration.
     """
     partitions = read_window(store, window)
-    rows = sum(partition.rows for partition in partitions)
-    if len(partitions) < LEAST_DAYS or rows < LEAST_ROWS:
-        return Prepared(
-            "",
-            "",
-            f"too little to learn from yet: {len(partitions)} sale days with {rows} rows;"
-            f" at least {LEAST_DAYS} days and {LEAST_ROWS} rows are needed",
-        )
     workspace = Workspace(store, f"prepared/{dataset.name}")
     key = key_of("preprocess", window.digest, asdict(options), code_digest())
-    ref = workspace.find(key) or workspace.publish(key, _files(dataset, store, window, partitions, options))
+    ref = workspace.find(key)
+    if ref is None:
+        found = _learnable(dataset, store, partitions, options)
+        if isinstance(found, str):
+            return Prepared("", "", f"too little to learn from yet: {found}")
+        ref = workspace.publish(key, _files(dataset, window, partitions, options, found))
+    rows = sum(partition.rows for partition in partitions)
     return Prepared(ref.prefix, ref.digest, f"{rows:,} rows of {len(partitions)} sale days")
 
 
@@ -124,7 +122,7 @@ def build_transformer(dataset: Dataset, options: Options) -> Pipeline:
         peers = PeerRatio(tuple(numbers), _indices(names, dataset.peers), seed=options.seed)
         steps.append(("peers", _columns([("all", "passthrough", everything), ("peers", peers, everything)])))
         told = [*numbers, *range(len(names), len(names) + len(numbers))]
-    effects = _effects(options, _indices(names, dataset.groups), tuple(told))
+    effects = _effects(dataset, options, _indices(names, dataset.groups), tuple(told))
     known = list(range(max(*everything, *told) + 1))
     return Pipeline([*steps, ("effects", _columns([("plain", "passthrough", told), ("effects", effects, known)]))])
 
@@ -134,12 +132,12 @@ def _columns(parts: list[tuple[str, Any, Any]]) -> ColumnTransformer:
     return ColumnTransformer(parts, verbose_feature_names_out=False)
 
 
-def _effects(options: Options, groups: tuple[Group, ...], numbers: Group) -> GroupEffects:
+def _effects(dataset: Dataset, options: Options, groups: tuple[Group, ...], numbers: Group) -> GroupEffects:
     """The effects on the ratio to the baseline, of what the numbers do not explain; or on the logarithm of a price.
 
     The settings were chosen on real auction sales (docs/adr/0009).
     """
-    if not options.with_baseline:
+    if not (options.with_baseline and dataset.baseline):
         return GroupEffects(groups, smoothing=1.0, seed=options.seed)
     first = HistGradientBoostingRegressor(max_iter=80, min_samples_leaf=50, early_stopping=False, random_state=0)
     return GroupEffects(groups, first, numbers, smoothing=10.0, clip=0.6, seed=options.seed)
@@ -157,13 +155,46 @@ def _indices(names: Sequence[str], groups: Iterable[Sequence[str]]) -> tuple[Gro
     return tuple(tuple(names.index(name) for name in group) for group in groups)
 
 
-def _files(
-    dataset: Dataset, store: Store, window: Ref, partitions: Sequence[Partition], options: Options
-) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class _Learnable:
+    """A window's clean rows, those of them that may be learned from, the days' split, and what cleaning did."""
+
+    rows: pd.DataFrame
+    learn: pd.DataFrame
+    split: Split
+    counts: tuple[RuleCount, ...]
+
+
+def _learnable(dataset: Dataset, store: Store, partitions: Sequence[Partition], options: Options) -> _Learnable | str:
+    """The window made ready to learn from or, in words, why it is too little."""
+    few = _too_few({part.day: part.rows for part in partitions}, "rows")
+    if few:
+        return few
     raw = pd.concat([read_partition(store, part).assign(**{DAY: part.day}) for part in partitions], ignore_index=True)
     rows, counts = clean(dataset, raw)
+    per_day = {str(day): int(count) for day, count in rows[DAY].value_counts().items()}
+    few = _too_few(per_day, "clean rows")
+    if few:
+        return few
+    split = split_days(per_day)
     learn, more_counts = for_training(dataset, rows, with_baseline=options.with_baseline)
-    split = split_days({str(day): int(count) for day, count in rows[DAY].value_counts().items()})
+    train = int(learn[DAY].isin(split.train).sum())
+    if train < LEAST_TRAIN_ROWS:
+        return f"{train} rows until {split.train[-1]}, before the days to test on; {LEAST_TRAIN_ROWS} are needed"
+    return _Learnable(rows, learn, split, (*counts, *more_counts))
+
+
+def _too_few(per_day: dict[str, int], what: str) -> str:
+    days, rows = len(per_day), sum(per_day.values())
+    if days >= LEAST_DAYS and rows >= LEAST_ROWS:
+        return ""
+    return f"{days} sale days with {rows} {what}; at least {LEAST_DAYS} days and {LEAST_ROWS} rows are needed"
+
+
+def _files(
+    dataset: Dataset, window: Ref, partitions: Sequence[Partition], options: Options, found: _Learnable
+) -> dict[str, bytes]:
+    rows, learn, split = found.rows, found.learn, found.split
     parts = {name: rows[rows[DAY].isin(days)] for name, days in asdict(split).items()}
     train = learn[learn[DAY].isin(split.train)]
     evaluation = _fit(dataset, options, train, {name: parts[name] for name in ("calibration", "test")})
@@ -173,7 +204,7 @@ def _files(
         "options": asdict(options),
         "split": asdict(split),
         "rows": {"all": len(rows), "train": len(train), **{n: len(parts[n]) for n in ("calibration", "test")}},
-        "cleaning": {c.rule: {"dropped": c.dropped, "mended": c.mended} for c in (*counts, *more_counts)},
+        "cleaning": {c.rule: {"dropped": c.dropped, "mended": c.mended} for c in found.counts},
         "lineage": _lineage(dataset, window, partitions, options),
     }
     return {
