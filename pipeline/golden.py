@@ -15,13 +15,13 @@ import pandas as pd
 from pipeline.contract.bundle import Golden
 from pipeline.contract.schema import RowsInvalid, Schema
 from pipeline.errors import ModelRefused
+from pipeline.hostile import UNSEEN
 from pipeline.scoring import Scorer
 
 Floats = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
 
 ROWS = 24
-UNSEEN = "never seen 7f3a"
 TRIED = 96  # some rows are outside what a request may hold, such as a guide price that is not known
 
 

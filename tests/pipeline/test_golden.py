@@ -8,7 +8,8 @@ import pytest
 from pipeline.contract.bundle import to_json
 from pipeline.contract.schema import Column, Schema
 from pipeline.errors import ModelRefused
-from pipeline.golden import ROWS, UNSEEN, record
+from pipeline.golden import ROWS, record
+from pipeline.hostile import UNSEEN
 from pipeline.scoring import Scorer
 from tests.pipeline.tiny_model import SCHEMA, answer, model_bytes, raw_rows
 
