@@ -13,6 +13,8 @@ UV := .gavel/uv/bin/uv
 R := requirements
 # Without compiled files each process would compile its libraries anew: twice the time of everything.
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+# OpenMP threads that spin while they wait make a busy machine ten times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not read pip's settings: pass on a mirror and its certificate.
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 ifeq ($(UV_DEFAULT_INDEX),)
