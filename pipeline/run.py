@@ -24,9 +24,12 @@ from rich.table import Table
 from pipeline import datasets, steps
 from pipeline.errors import GavelError, SettingsInvalid
 from pipeline.settings import Settings, read_settings
-from pipeline.workspace import key_of
+from pipeline.workspace import code_digest, key_of
 
 console = Console(stderr=True)
+
+# What a run is told apart by: a run of the same has the same folder.
+ASKED = ("source", "dataset", "window_days", "with_baseline", "seed", "gate_margin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ def _text(value: float | None, form: str) -> str:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline.run", description=(__doc__ or "").splitlines()[0])
-    add, day = parser.add_argument, date.fromisoformat
+    add, day = parser.add_argument, _day
     add("--source", help="simulated:, folder:PATH, s3://bucket/prefix or https://...{day}...")
     add("--from", dest="first", type=day, required=True, metavar="DAY", help="first data day, as 2015-06-01")
     add("--to", dest="last", type=day, required=True, metavar="DAY", help="last data day")
@@ -195,20 +198,32 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day; write it as 2015-06-01") from error
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     """The environment's settings with the command line's on top, and a store and registry of this run's own.
 
-    The same question finds the same folder again, so a run that was broken off goes on where it was.
+    The same question finds the same folder again, so a run that was broken off goes on where it was. Other code
+    begins anew: days are scored once, and those scored before would show the figures of the old code.
     """
     given = {"source": options.source, "dataset": options.dataset, "window_days": options.window_days}
     if options.without_baseline:
         given["with_baseline"] = False
-    values = read_settings().model_dump() | {name: value for name, value in given.items() if value is not None}
-    asked = {name: str(values[name]) for name in ("source", "dataset", "window_days", "with_baseline", "seed")}
-    state = (options.state or Path(".gavel/runs") / key_of(asked, options.first.isoformat())).resolve()
-    state.mkdir(parents=True, exist_ok=True)
-    values |= {"store": f"file:{state}/store", "mlflow_uri": f"sqlite:///{state}/mlflow.db", "serving_urls": ()}
-    return Settings(**values)
+    settings = read_settings(**{name: value for name, value in given.items() if value is not None})
+    asked = {name: str(getattr(settings, name)) for name in ASKED}
+    state = options.state or Path(".gavel/runs") / key_of(asked, options.first.isoformat(), code_digest())
+    state = state.resolve()
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(f"the folder {state} cannot be used: {error}") from error
+    own = {"store": f"file:{state}/store", "mlflow_uri": f"sqlite:///{state}/mlflow.db", "serving_urls": ()}
+    return settings.model_copy(update=own)
 
 
 def main(arguments: list[str]) -> int:
@@ -228,7 +243,9 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(json.dumps({"days": [asdict(r) for r in results], "pooled": pooled}, indent=1) + "\n")
     else:
         # Where nobody looks through a terminal, a table folded to 80 columns helps nobody.
-        Console(width=None if sys.stdout.isatty() else 140).print(table_of(results, pooled, datasets.load(settings.dataset).target.unit))
+        Console(width=None if sys.stdout.isatty() else 140).print(
+            table_of(results, pooled, datasets.load(settings.dataset).target.unit)
+        )
     return 0
 
 

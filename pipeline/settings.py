@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -31,8 +32,8 @@ class Settings(BaseSettings):
     deploy_timeout: float = Field(60, gt=0, description="seconds to wait until every replica serves the release")
 
 
-def read_settings() -> Settings:
-    """The settings of this process.
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process; those ``given`` take the place of the environment's.
 
     Raises:
         SettingsInvalid: a value cannot be used, or a GAVEL_ variable has a name that is not a setting.
@@ -42,7 +43,7 @@ def read_settings() -> Settings:
         near = difflib.get_close_matches(name, known, n=1)
         raise SettingsInvalid(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         problems = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise SettingsInvalid(problems) from error
