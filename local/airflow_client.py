@@ -94,15 +94,23 @@ class Airflow:
         return response.json()["value"] if response.ok else None
 
     def log(self, dag: str, run: str, task: Task) -> list[str]:
-        """The lines of the task's last attempt."""
+        """The lines of the task's last attempt, with what was raised, without Airflow's own headings."""
         path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task.name}/logs/{task.attempt}"
         content = self._call("GET", path, params={"full_content": "true"})["content"]
-        return [line["event"] if isinstance(line, dict) else str(line) for line in content]
+        return [text for line in content for text in _log_lines(line) if not text.startswith("::")]
 
     def _call(self, method: str, path: str, *, timeout: float = 10, **arguments: Any) -> Any:
         response = self._session.request(method, self.url + path, timeout=timeout, **arguments)
         response.raise_for_status()
         return response.json()
+
+
+def _log_lines(line: Any) -> list[str]:
+    """A structured line as text: what happened, then each exception from the last raised to its cause."""
+    if not isinstance(line, dict):
+        return [str(line)]
+    raised = [f"{error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or []]
+    return [line["event"], *raised]
 
 
 def _run(document: Mapping[str, Any]) -> Run:

@@ -83,10 +83,15 @@ def test_what_a_task_returned(server, airflow):
 
 
 def test_the_log_of_the_last_attempt(server, airflow):
-    """As lines of text."""
+    """As lines of text, with what was raised and why."""
     path = "/api/v2/dags/d/dagRuns/r/taskInstances/fetch/logs/2"
-    server.answers["GET", path] = {"content": [{"event": "one", "level": "info"}, "two"]}
-    assert airflow.log("d", "r", Task("fetch", "failed", 1.0, 2)) == ["one", "two"]
+    raised = [{"exc_type": "DataInvalid", "exc_value": "no mmr"}, {"exc_type": "KeyError", "exc_value": "'mmr'"}]
+    failed = {"event": "Task failed with exception", "error_detail": raised}
+    server.answers["GET", path] = {
+        "content": [{"event": "::group::Pre"}, {"event": "one", "level": "info"}, "two", failed]
+    }
+    said = airflow.log("d", "r", Task("fetch", "failed", 1.0, 2))
+    assert said == ["one", "two", "Task failed with exception", "DataInvalid: no mmr", "KeyError: 'mmr'"]
 
 
 def test_a_dag_that_is_not_there_yet(server, airflow):
