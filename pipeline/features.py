@@ -107,101 +107,118 @@ def _codes(values: Floats) -> Integers:
     return np.where(np.isnan(values), -1.0, values).astype(np.int64) + 1
 
 
-class PeerRatio(TransformerMixin, BaseEstimator):
-    """Numeric columns relative to their mean among a row's peers, such as cars of one make, model and year.
+class PeerStatistics(TransformerMixin, BaseEstimator):
+    """What is usual among a row's peers, such as cars of one make, model and year, or of one seller.
 
-    ``peers`` go from coarse to fine. A group's mean is shrunk towards that of the next coarser one by
-    ``smoothing`` rows' worth of it (m-estimate; Micci-Barreca, SIGKDD Explorations 3(1), 2001); a row whose fine
-    group was not seen is held against the coarser. ``fit_transform`` gives cross-fitted values, as if the row
-    itself had not been seen.
+    For each chain of groups, from coarse to fine: the mean of each number in the finest group, each number
+    divided by that mean, and the number of rows in the group. A mean is shrunk towards that of the next
+    coarser group by ``smoothing`` rows' worth of it (m-estimate; Micci-Barreca, SIGKDD Explorations 3(1), 2001);
+    a row whose fine group was not seen is held against the coarser. ``fit_transform`` leaves each row itself out.
 
     Parameters:
-        columns: the columns of X to be divided by their peers' mean.
-        peers: groups of columns of X.
+        columns: the columns of X with the numbers.
+        chains: chains of groups of columns of X.
 
     Attributes:
         overall_: float64 (columns,): the mean of all rows.
-        tables_: one ``GroupTable`` for each of ``peers``; NaN in the row for an unseen group.
+        tables_: for each chain one ``GroupTable`` for each of its groups: the means (NaN in the row for an unseen
+            group), then the number of rows.
     """
 
-    def __init__(
-        self, columns: Group, peers: tuple[Group, ...], smoothing: float = 2.0, folds: int = 5, seed: int = 7
-    ) -> None:
+    def __init__(self, columns: Group, chains: tuple[tuple[Group, ...], ...], smoothing: float = 2.0) -> None:
         self.columns = columns
-        self.peers = peers
+        self.chains = chains
         self.smoothing = smoothing
-        self.folds = folds
-        self.seed = seed
 
-    def fit(self, X: Floats, y: Any = None) -> Self:  # noqa: ARG002  sklearn's signature
-        self.overall_ = self._overall(X)
-        self.tables_ = [GroupTable(X[:, list(group)]) for group in self.peers]
-        rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
-        for table, means in zip(self.tables_, self._means(X, rows, self.overall_), strict=True):
-            table.table_ = means
-        self.n_features_in_ = X.shape[1]
+    def fit(self, X: Floats, y: Any = None) -> Self:
+        self.fit_transform(X, y)
         return self
 
     def transform(self, X: Floats) -> Floats:
-        """Ratios of shape (n, columns); NaN where the value is not known."""
-        tables = [table.look_up(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
-        return X[:, list(self.columns)] / _finest(tables, self.overall_)
+        """Means, ratios and count for each chain: (n, chains * (2 * columns + 1)); NaN ratios of unknown numbers."""
+        values = X[:, list(self.columns)]
+        blocks = []
+        for chain, tables in zip(self.chains, self.tables_, strict=True):
+            means = np.broadcast_to(self.overall_, values.shape)
+            for group, table in zip(chain, tables, strict=True):
+                found = table.look_up(X[:, list(group)])
+                means = np.where(np.isnan(found[:, :-1]), means, found[:, :-1])
+            blocks += [means, values / means, found[:, -1:]]
+        return np.hstack(blocks)
 
-    def fit_transform(self, X: Floats, y: Any = None) -> Floats:
-        self.fit(X, y)
-        out = np.empty((len(X), len(self.columns)))
-        rows = [table.rows(X[:, list(group)]) for table, group in zip(self.tables_, self.peers, strict=True)]
-        for rest, part in _folds(self, len(X)):
-            overall = self._overall(X[rest])
-            means = self._means(X[rest], [row[rest] for row in rows], overall)
-            known = [mean[row[part]] for mean, row in zip(means, rows, strict=True)]
-            out[part] = X[part][:, list(self.columns)] / _finest(known, overall)
-        return out
+    def fit_transform(self, X: Floats, y: Any = None) -> Floats:  # noqa: ARG002  sklearn's signature
+        values = X[:, list(self.columns)]
+        everyone = np.zeros(len(X), np.int64)
+        overall = _Sums(everyone, 1, values)
+        self.overall_ = overall.means(np.ones((1, values.shape[1])), 0.0)[0]
+        without = overall.means_without(everyone, np.ones(values.shape), 0.0)
+        self.tables_ = []
+        blocks = []
+        for chain in self.chains:
+            tables, means, count = self._learn(chain, X, values, without)
+            self.tables_.append(tables)
+            blocks += [means, values / means, count]
+        self.n_features_in_ = X.shape[1]
+        return np.hstack(blocks)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        return np.array([f"{input_features[column]}_to_peers" for column in self.columns], dtype=object)
+        numbers = [str(input_features[column]) for column in self.columns]
+        names: list[str] = []
+        for chain in self.chains:
+            peers = "_".join(str(input_features[column]) for column in chain[-1])
+            names += [f"{number}_of_{peers}" for number in numbers]
+            names += [f"{number}_to_{peers}" for number in numbers]
+            names.append(f"rows_of_{peers}")
+        return np.array(names, dtype=object)
 
-    def _overall(self, X: Floats) -> Floats:
-        return np.array([_mean(X[:, column]) for column in self.columns])
-
-    def _means(self, X: Floats, rows: list[Integers], overall: Floats) -> list[Floats]:
-        """For each of ``peers`` the table of shrunk means; ``rows`` are the table rows of X."""
-        values = X[:, list(self.columns)]
-        prior = np.broadcast_to(overall, values.shape)
-        means = []
-        for table, row in zip(self.tables_, rows, strict=True):
-            mean = _group_means(row, len(table.table_), values, prior, self.smoothing)
-            prior = mean[row]
-            means.append(mean)
-        return means
-
-
-def _finest(tables: list[Floats], overall: Floats) -> Floats:
-    """The mean of the finest group that has one, for each row and column."""
-    found = np.broadcast_to(overall, tables[0].shape)
-    for values in tables:
-        found = np.where(np.isnan(values), found, values)
-    return found
-
-
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    # A column that is zero or unknown everywhere says nothing relative to itself.
-    return float(known.mean()) or 1.0 if len(known) else 1.0
+    def _learn(
+        self, chain: tuple[Group, ...], X: Floats, values: Floats, without: Floats
+    ) -> tuple[list[GroupTable], Floats, Floats]:
+        """The tables of a chain; and for each row of X the finest means and count without the row itself."""
+        prior = np.broadcast_to(self.overall_, values.shape)
+        tables = []
+        for group in chain:
+            table = GroupTable(X[:, list(group)])
+            rows = table.rows(X[:, list(group)])
+            sums = _Sums(rows, len(table.table_), values)
+            towards = np.full((len(table.table_), values.shape[1]), np.nan)
+            towards[rows] = prior  # all rows of a group have the same coarser group
+            means = sums.means(towards, self.smoothing)
+            without = sums.means_without(rows, without, self.smoothing)
+            table.table_ = np.column_stack([means, sums.rows])
+            prior = means[rows]
+            tables.append(table)
+        return tables, without, sums.rows[rows].reshape(-1, 1) - 1.0
 
 
-def _group_means(rows: Integers, size: int, values: Floats, prior: Floats, smoothing: float) -> Floats:
-    """Shrunk group means (size, columns) of known values; NaN for a group without any row and for a mean of 0."""
-    means = np.full((size, values.shape[1]), np.nan)
-    count_all = np.bincount(rows, minlength=size)
-    for column in range(values.shape[1]):
-        known = ~np.isnan(values[:, column])
-        total = np.bincount(rows[known], values[known, column], size)
-        towards = np.bincount(rows, prior[:, column], size) / np.maximum(count_all, 1)
-        count = np.bincount(rows[known], minlength=size)
-        mean = (total + smoothing * towards) / (count + smoothing)
-        means[:, column] = np.where((count_all > 0) & (mean != 0), mean, np.nan)
-    return means
+class _Sums:
+    """Sums of known values by group, from which means with and without a row follow.
+
+    A mean of 0 says nothing relative to it: the mean of the coarser group stands in for it.
+    """
+
+    def __init__(self, rows: Integers, size: int, values: Floats) -> None:
+        self.known = ~np.isnan(values)
+        self.filled = np.where(self.known, values, 0.0)
+        columns = range(values.shape[1])
+        self.total = np.column_stack([np.bincount(rows, self.filled[:, c], size) for c in columns]).astype(np.float64)
+        self.count = np.column_stack([np.bincount(rows, self.known[:, c], size) for c in columns]).astype(np.float64)
+        self.rows = np.bincount(rows, minlength=size).astype(np.float64)
+
+    def means(self, towards: Floats, smoothing: float) -> Floats:
+        """Shrunk means (groups, columns); NaN for a group without rows."""
+        return _shrunk(self.total, self.count, towards, smoothing)
+
+    def means_without(self, rows: Integers, towards: Floats, smoothing: float) -> Floats:
+        """For each row the shrunk means of its group as if the row were not there."""
+        total, count = self.total[rows] - self.filled, self.count[rows] - self.known
+        return _shrunk(np.where(count == 0, 0.0, total), count, towards, smoothing)
+
+
+def _shrunk(total: Floats, count: Floats, towards: Floats, smoothing: float) -> Floats:
+    weight = count + smoothing
+    mean = (total + smoothing * towards) / np.where(weight == 0, 1.0, weight)
+    return np.where((mean == 0) | (weight == 0), towards, mean)
 
 
 class GroupEffects(TransformerMixin, BaseEstimator):
@@ -303,5 +320,5 @@ def _with_sum(effects: list[Floats], center: float) -> Floats:
     return np.column_stack([*effects, total])
 
 
-def _folds(model: PeerRatio | GroupEffects, rows: int) -> Any:
+def _folds(model: GroupEffects, rows: int) -> Any:
     return KFold(min(model.folds, rows), shuffle=True, random_state=model.seed).split(np.arange(rows))

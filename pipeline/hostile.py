@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
 from pipeline.contract.schema import Column, Schema
 from pipeline.model import IntervalRegressor
 from pipeline.onnx_columns import is_plain
+from pipeline.tree_ensemble import members
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,8 +72,8 @@ def thresholds(pipeline: Pipeline) -> dict[str, Floats]:
 def _trees(models: list[Any]) -> Iterator[npt.NDArray[Any]]:
     """The branches of each tree."""
     for model in models:
-        if isinstance(model, HistGradientBoostingRegressor):
-            for tree, *_ in model._predictors:  # noqa: SLF001  sklearn has no public way to the trees
+        for part in members(model) or []:
+            for tree, *_ in part._predictors:  # noqa: SLF001  sklearn has no public way to the trees
                 yield tree.nodes[tree.nodes["is_leaf"] == 0]
 
 

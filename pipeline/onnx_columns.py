@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import FunctionTransformer
 
 from pipeline.errors import ModelRefused
-from pipeline.features import CategoryCodes, Group, GroupEffects, PeerRatio
+from pipeline.features import CategoryCodes, Group, GroupEffects, GroupTable, PeerStatistics
 from pipeline.onnx_graph import ML, GraphWriter, tensor
 from pipeline.onnx_groups import Wanted, look_up
 
@@ -47,7 +47,7 @@ def is_plain(transformer: Any) -> bool:
 
 def is_known(model: ColumnTransformer) -> bool:
     """Whether every part of a ColumnTransformer is written here."""
-    return all(is_plain(t) or isinstance(t, CategoryCodes | PeerRatio | GroupEffects) for t, _ in blocks(model))
+    return all(is_plain(t) or isinstance(t, CategoryCodes | PeerStatistics | GroupEffects) for t, _ in blocks(model))
 
 
 def write_columns(graph: GraphWriter, sources: Sources, model: ColumnTransformer, output: str) -> None:
@@ -59,8 +59,8 @@ def write_columns(graph: GraphWriter, sources: Sources, model: ColumnTransformer
     parts: list[str] = []
     found = _groups(graph, sources, model)
     for transformer, columns in blocks(model):
-        if isinstance(transformer, PeerRatio):
-            parts.append(_ratios(graph, sources, transformer, columns, next(found)))
+        if isinstance(transformer, PeerStatistics):
+            parts += _peers(graph, sources, transformer, columns, next(found))
         elif isinstance(transformer, GroupEffects):
             parts += _effects(graph, transformer, next(found))
         elif isinstance(transformer, CategoryCodes):
@@ -73,17 +73,21 @@ def write_columns(graph: GraphWriter, sources: Sources, model: ColumnTransformer
 def _groups(graph: GraphWriter, sources: Sources, model: ColumnTransformer) -> Iterator[str]:
     """What is known of the groups of each transformer that has groups, in their order; looked up all at once."""
     wanted = [
-        Wanted([tuple(columns[i] for i in group) for group in _members(transformer)], transformer.tables_)
+        Wanted([tuple(columns[i] for i in group) for group in groups], tables)
         for transformer, columns in blocks(model)
-        if isinstance(transformer, PeerRatio | GroupEffects)
+        if isinstance(transformer, PeerStatistics | GroupEffects)
+        for groups, tables in [_members(transformer)]
     ]
     if wanted and sources.columns:
         raise ModelRefused("groups are of columns of numbers; turn the text columns to codes one step before")
     return iter(look_up(graph, sources.matrix, wanted) if wanted else [])
 
 
-def _members(transformer: PeerRatio | GroupEffects) -> tuple[Group, ...]:
-    return transformer.peers if isinstance(transformer, PeerRatio) else transformer.groups
+def _members(transformer: PeerStatistics | GroupEffects) -> tuple[list[Group], list[GroupTable]]:
+    if isinstance(transformer, GroupEffects):
+        return list(transformer.groups), transformer.tables_
+    groups = [group for chain in transformer.chains for group in chain]
+    return groups, [table for tables in transformer.tables_ for table in tables]
 
 
 def _plain(graph: GraphWriter, sources: Sources, columns: list[Any]) -> list[str]:
@@ -118,13 +122,19 @@ def _code(graph: GraphWriter, text: str, lookup: dict[str, int]) -> str:
     )
 
 
-def _ratios(graph: GraphWriter, sources: Sources, model: PeerRatio, columns: list[int], means: str) -> str:
-    """Values divided by the mean of the finest group that is known."""
-    width = len(model.columns)
-    found = graph.constant(model.overall_)
-    for mean in graph.split(means, [width] * len(model.peers)):
-        found = graph.node("Where", graph.node("IsNaN", mean), found, mean)
-    return graph.node("Div", _select(graph, sources, [columns[column] for column in model.columns]), found)
+def _peers(graph: GraphWriter, sources: Sources, model: PeerStatistics, columns: list[int], found: str) -> list[str]:
+    """For each chain the means of the finest group that is known, values divided by them, and the group's rows."""
+    tables = sum(len(chain) for chain in model.chains)
+    known = iter(graph.split(found, [len(model.columns), 1] * tables))
+    values = _select(graph, sources, [columns[column] for column in model.columns])
+    parts: list[str] = []
+    for chain in model.chains:
+        means, count = graph.constant(model.overall_.reshape(1, -1)), ""
+        for _ in chain:
+            finer, count = next(known), next(known)
+            means = graph.node("Where", graph.node("IsNaN", finer), means, finer)
+        parts += [means, graph.node("Div", values, means), count]
+    return parts
 
 
 def _effects(graph: GraphWriter, model: GroupEffects, effects: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
@@ -42,7 +42,7 @@ def write_price(graph: GraphWriter, matrix: str, model: IntervalRegressor, outpu
 
 def _regressors(graph: GraphWriter, matrix: str, models: list[Any]) -> str:
     """Raw predictions, double [n, len(models)]; trees are all in one node."""
-    if all(isinstance(model, HistGradientBoostingRegressor) for model in models):
+    if all(tree_ensemble.members(model) for model in models):
         return write_trees(graph, matrix, models)
     return graph.concat([_regressor(graph, matrix, model) for model in models])
 
@@ -60,8 +60,11 @@ def _regressor(graph: GraphWriter, matrix: str, model: Any) -> str:
     return write(graph, matrix, model)
 
 
-def write_trees(graph: GraphWriter, matrix: str, models: list[HistGradientBoostingRegressor]) -> str:
-    return graph.node("TreeEnsemble", matrix, domain=ML, **tree_ensemble.attributes(models))
+def write_trees(graph: GraphWriter, matrix: str, models: list[Any]) -> str:
+    parts = [tree_ensemble.members(model) for model in models]
+    if not all(parts):
+        raise ModelRefused("there is an exact conversion only of plain means of HistGradientBoostingRegressor")
+    return graph.node("TreeEnsemble", matrix, domain=ML, **tree_ensemble.attributes([part or [] for part in parts]))
 
 
 def _impute(graph: GraphWriter, matrix: str, model: SimpleImputer) -> str:
@@ -89,6 +92,7 @@ def _linear(graph: GraphWriter, matrix: str, model: LinearRegression | Ridge) ->
 
 _WRITERS = {
     HistGradientBoostingRegressor: lambda graph, matrix, model: write_trees(graph, matrix, [model]),
+    VotingRegressor: lambda graph, matrix, model: write_trees(graph, matrix, [model]),
     SimpleImputer: _impute,
     StandardScaler: _scale,
     LinearRegression: _linear,

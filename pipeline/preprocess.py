@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 from pipeline.cleaning import DAY, RuleCount, clean, for_training
 from pipeline.contract.bundle import to_json
 from pipeline.datasets.declaration import Categorical, Dataset, Numeric
-from pipeline.features import CategoryCodes, Group, GroupEffects, PeerRatio
+from pipeline.features import CategoryCodes, Group, GroupEffects, PeerStatistics
 from pipeline.partitions import Partition, read_partition, read_window
 from pipeline.store import Store
 from pipeline.workspace import Ref, Workspace, code_digest, key_of, lock_digest
@@ -106,7 +106,7 @@ def _first_of(days: Sequence[str], rows_per_day: dict[str, int], enough: float) 
 def build_transformer(dataset: Dataset, options: Options) -> Pipeline:
     """The unfitted ColumnTransformers of clean rows to one dense matrix of doubles.
 
-    First codes for texts, then numbers relative to their peers', then the effects of groups. The target to fit
+    First codes for texts, then what is usual among a row's peers, then the effects of groups. The target to fit
     it with is the price relative to the baseline or, without one, the price's logarithm.
     """
     features = dataset.features(options.with_baseline)
@@ -117,12 +117,16 @@ def build_transformer(dataset: Dataset, options: Options) -> Pipeline:
     texts = CategoryCodes(tuple(column.missing for column in text))
     codes = _columns([("numeric", "passthrough", numeric), ("text", texts, [column.name for column in text])])
     steps = [("codes", codes)]
-    told = numbers
+    told, first = numbers, numbers
     if dataset.peers:
-        peers = PeerRatio(tuple(numbers), _indices(names, dataset.peers), seed=options.seed)
+        peers = PeerStatistics(tuple(numbers), tuple(_indices(names, chain) for chain in dataset.peers))
         steps.append(("peers", _columns([("all", "passthrough", everything), ("peers", peers, everything)])))
-        told = [*numbers, *range(len(names), len(names) + len(numbers))]
-    effects = _effects(dataset, options, _indices(names, dataset.groups), tuple(told))
+        told = [*numbers, *range(len(names), len(names) + len(dataset.peers) * (2 * len(numbers) + 1))]
+        first = [
+            *numbers,
+            *range(len(names) + len(numbers), len(names) + 2 * len(numbers)),
+        ]  # ratios to the first peers
+    effects = _effects(dataset, options, _indices(names, dataset.groups), tuple(first))
     known = list(range(max(*everything, *told) + 1))
     return Pipeline([*steps, ("effects", _columns([("plain", "passthrough", told), ("effects", effects, known)]))])
 

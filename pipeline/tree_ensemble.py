@@ -1,4 +1,4 @@
-"""Fitted HistGradientBoosting regressors as one ONNX ``TreeEnsemble`` node, in double from input to answer.
+"""Fitted HistGradientBoosting regressors, and means of some, as one ONNX ``TreeEnsemble`` node, in double.
 
 skl2onnx writes such models with float32 splits: a value between a split and its float32 neighbour takes the
 other branch (onnx/sklearn-onnx#1192). Not here: where the node's input comes from (``pipeline/conversion.py``).
@@ -6,17 +6,16 @@ other branch (onnx/sklearn-onnx#1192). Not here: where the node's input comes fr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 
 from pipeline.errors import ModelRefused
-
-if TYPE_CHECKING:
-    from sklearn.ensemble import HistGradientBoostingRegressor
 
 Nodes = npt.NDArray[Any]
 Columns = dict[str, npt.NDArray[Any]]
@@ -26,16 +25,22 @@ SUM, NO_TRANSFORM, LESS_OR_EQUAL = 1, 0, 0
 TENSORS = ("nodes_modes", "nodes_splits", "leaf_weights")
 
 
-def attributes(models: Sequence[HistGradientBoostingRegressor]) -> dict[str, Any]:
+def members(model: Any) -> list[HistGradientBoostingRegressor] | None:
+    """The boosted regressors that a fitted model is the plain mean of; None when it is another kind of model."""
+    fitted = model.estimators_ if isinstance(model, VotingRegressor) and model.weights is None else [model]
+    return list(fitted) if all(isinstance(part, HistGradientBoostingRegressor) for part in fitted) else None
+
+
+def attributes(models: Sequence[Sequence[HistGradientBoostingRegressor]]) -> dict[str, Any]:
     """Attributes of a TreeEnsemble node (ai.onnx.ml opset 5): double [n, features] to double [n, len(models)].
 
-    The trees keep sklearn's order and the baseline prediction is in the first tree's leaves, so that the
-    sum is rounded as in sklearn.
+    Each of ``models`` is the list of ``members`` whose mean is wanted. The trees keep sklearn's order and the
+    baseline prediction is in the first tree's leaves, so that the sum of one member is rounded as in sklearn.
 
     Raises:
         ModelRefused: a model has native categorical splits, a link function or several outputs.
     """
-    for model in models:
+    for model in itertools.chain.from_iterable(models):
         _check(model)
     columns = [*_trees(models)]
     lists = {name: np.concatenate([tree[name] for tree in columns]) for name in columns[0]}
@@ -66,12 +71,12 @@ def _nodes(model: HistGradientBoostingRegressor) -> Iterator[tuple[Nodes, float]
         yield tree.nodes, baseline if i == 0 else 0.0
 
 
-def _trees(models: Sequence[HistGradientBoostingRegressor]) -> Iterator[Columns]:
+def _trees(models: Sequence[Sequence[HistGradientBoostingRegressor]]) -> Iterator[Columns]:
     branches = leaves = 0
-    for target, model in enumerate(models):
-        for nodes, added in _nodes(model):
+    for target, parts in enumerate(models):
+        for nodes, added in itertools.chain.from_iterable(_nodes(part) for part in parts):
             tree = _tree(_with_a_branch(nodes), branches, leaves)
-            weights = tree["leaf_weights"] + added
+            weights = (tree["leaf_weights"] + added) / len(parts)
             yield tree | {"leaf_weights": weights, "leaf_targetids": np.full(len(weights), target)}
             branches, leaves = branches + len(tree["nodes_modes"]), leaves + len(weights)
 

@@ -72,7 +72,13 @@ DATASET = Dataset(
         ("seller", "make"),
         ("seller", "make", "model"),
     ),
-    peers=(("make", "model", "year"), ("make", "model", "trim", "year")),
+    peers=(
+        (("make", "model", "year"), ("make", "model", "trim", "year")),
+        (("make", "model"),),
+        (("seller",), ("seller", "make", "model")),
+        (("seller",),),
+        (("state",),),
+    ),
     rules=(
         Rule("condition_scale", "a condition above 5 is on the scale 11-49: divided by 10", _condition_in_tenths),
         Rule("giveaways", "sold for less than 300 USD", _without_giveaways, training_only=True),

@@ -89,7 +89,8 @@ class Dataset:
     """The declaration of one problem. ``name`` is the file's name; ``model_name`` is the registered model's.
 
     ``groups`` are the columns, alone or together, whose effect on the price is learned group by group. ``peers``
-    are groups of like things, coarse to fine, against whose mean each number is also looked at. ``reference``
+    are chains of groups of like things, coarse to fine, against whose mean each number is also looked at.
+    ``reference``
     are the columns whose median target per group is the naive guess a model must beat. ``ignored`` are raw
     columns that are not used.
     """
@@ -102,7 +103,7 @@ class Dataset:
     columns: tuple[Numeric | Categorical, ...]
     reference: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
-    peers: tuple[tuple[str, ...], ...] = ()
+    peers: tuple[tuple[tuple[str, ...], ...], ...] = ()
     baseline: str | None = None
     ignored: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -157,7 +158,7 @@ def _check(dataset: Dataset) -> None:
             raise ValueError(f"{dataset.name}: column {name!r} has a name that predictions use; call it otherwise")
         if dataset.raw_columns.count(name) > 1:
             raise ValueError(f"{dataset.name}: column {name!r} is declared twice")
-    groups = [*dataset.groups, *dataset.peers, dataset.reference]
+    groups = [*dataset.groups, *(group for chain in dataset.peers for group in chain), dataset.reference]
     used = {name for group in groups for name in group} | ({dataset.baseline} if dataset.baseline else set())
     used |= {part.column for part in dataset.slices} - {dataset.target.name}
     for name in sorted(used - set(names)):

@@ -28,7 +28,7 @@ DATASET = Dataset(
     ),
     reference=("location", "rooms"),
     groups=(("location",), ("location", "rooms")),
-    peers=(("location", "rooms"),),
+    peers=((("location",), ("location", "rooms")),),
     rules=(Rule("shells", "sold for less than 50 USD a square metre", _without_shells, training_only=True),),
     slices=(
         Slice("location", "location"),

@@ -36,7 +36,7 @@ DATASET = Dataset(
     ),
     reference=("make",),
     groups=(("make",), ("colour",), ("make", "colour"), ("make", "year")),
-    peers=(("make",), ("make", "year")),
+    peers=((("make",), ("make", "year")), (("make",),)),
     baseline="guide",
 )
 NUMBERS = ["year", "miles", "guide"]

@@ -67,7 +67,8 @@ def test_the_features_are_equal_to_the_last_bit(pipeline, rows):
     def write(graph):
         write_columns(graph, Sources({name: name for name in [*NUMBERS, *TEXTS]}), pipeline[0], "codes")
         write_columns(graph, Sources({}, "codes", 5), pipeline[1], "peers")
-        write_columns(graph, Sources({}, "peers", 8), pipeline[2], "effects")
+        width = len(pipeline[:2].get_feature_names_out())
+        write_columns(graph, Sources({}, "peers", width), pipeline[2], "effects")
         return "effects"
 
     features = answer(write, arrays(hostile, DATASET.schema(True)))

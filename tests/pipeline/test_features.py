@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
-from pipeline.features import EFFECTS, CategoryCodes, GroupEffects, GroupTable, PeerRatio, fold
+from pipeline.features import EFFECTS, CategoryCodes, GroupEffects, GroupTable, PeerStatistics, fold
 
 Key = tuple[float | None, ...]
 PEERS, NUMBERS, GROUPS = ((2,), (2, 3)), (0, 1), ((2,), (3,), (2, 3))
@@ -127,12 +127,12 @@ def folds(count: int) -> list[tuple[Any, Any]]:
     return list(KFold(5, shuffle=True, random_state=7).split(np.arange(count)))
 
 
-# --- peers' means
+# --- what is usual among peers
 
 
 def slow_peers(known: np.ndarray[Any, Any], asked: np.ndarray[Any, Any], smoothing: float) -> np.ndarray[Any, Any]:
-    """What PeerRatio does, with dicts and one row after the other."""
-    out = np.empty((len(asked), len(NUMBERS)))
+    """What PeerStatistics tells of one chain, with dicts and one row after the other."""
+    means_of, ratios = np.empty((len(asked), len(NUMBERS))), np.empty((len(asked), len(NUMBERS)))
     for column in NUMBERS:
         overall = float(np.nanmean(known[:, column]))
         prior, found = [overall] * len(known), [overall] * len(asked)
@@ -147,8 +147,10 @@ def slow_peers(known: np.ndarray[Any, Any], asked: np.ndarray[Any, Any], smoothi
                 means[key] = (sum(values) + smoothing * towards) / (len(values) + smoothing)
             prior = [means[key] for key in keys_of(known, known, group)]
             found = [means.get(key, coarser) for key, coarser in zip(keys_of(asked, known, group), found, strict=True)]
-        out[:, column] = asked[:, column] / found
-    return out
+        means_of[:, column], ratios[:, column] = found, asked[:, column] / found
+    finest = keys_of(known, known, PEERS[-1])
+    count = [finest.count(key) for key in keys_of(asked, known, PEERS[-1])]
+    return np.column_stack([means_of, ratios, count])
 
 
 def test_peers_are_what_the_slow_reference_finds() -> None:
@@ -157,43 +159,56 @@ def test_peers_are_what_the_slow_reference_finds() -> None:
     asked, _ = matrix(150, seed=1)
     asked[:5, 3] = 17
     asked[5:10, 2] = 17
-    peers = PeerRatio(NUMBERS, PEERS, smoothing=2.0).fit(X[X[:, 3] != 5])
+    peers = PeerStatistics(NUMBERS, (PEERS,), smoothing=2.0).fit(X[X[:, 3] != 5])
     np.testing.assert_allclose(peers.transform(asked), slow_peers(X[X[:, 3] != 5], asked, 2.0), rtol=1e-12)
 
 
-def test_cross_fitted_peers_are_those_of_a_fit_on_the_other_folds() -> None:
+def test_each_chain_of_peers_stands_for_itself() -> None:
+    """Two chains side by side tell what each tells alone."""
+    X, _ = matrix(80)
+    other = (PEERS[0],)
+    both = PeerStatistics(NUMBERS, (PEERS, other)).fit(X).transform(X)
+    alone = [PeerStatistics(NUMBERS, (chain,)).fit(X).transform(X) for chain in (PEERS, other)]
+    np.testing.assert_array_equal(both, np.hstack(alone))
+
+
+def test_peers_in_training_are_those_of_a_fit_on_all_other_rows() -> None:
     """A row in training sees what it would see if it came from outside."""
-    X, _ = matrix(150)
-    found = PeerRatio(NUMBERS, PEERS).fit_transform(X)
-    for rest, part in folds(len(X)):
-        np.testing.assert_allclose(found[part], slow_peers(X[rest], X[part], 2.0), rtol=1e-12)
+    X, _ = matrix(60)
+    found = PeerStatistics(NUMBERS, (PEERS,)).fit_transform(X)
+    top = np.nanmax(X, axis=0)
+    for row in range(60):
+        others = np.delete(X, row, axis=0)
+        if (np.nanmax(others, axis=0)[2:] == top[2:]).all():  # the reference's rule for codes beyond the known ones
+            np.testing.assert_allclose(found[[row]], slow_peers(others, X[[row]], 2.0), rtol=1e-9)
 
 
 def test_a_rows_own_value_never_enters_its_peers_mean() -> None:
-    """Ten times the value is ten times the ratio."""
+    """Ten times the value is ten times the ratio; the mean it is held against stays."""
     X, _ = matrix(60)
-    before = PeerRatio(NUMBERS, PEERS).fit_transform(X)
+    before = PeerStatistics(NUMBERS, (PEERS,)).fit_transform(X)
     for row in range(0, 60, 7):
         changed = X.copy()
         changed[row, 0] *= 10
-        after = PeerRatio(NUMBERS, PEERS).fit_transform(changed)
-        np.testing.assert_allclose(after[row], before[row] * [10, 1], rtol=1e-12)
+        after = PeerStatistics(NUMBERS, (PEERS,)).fit_transform(changed)
+        np.testing.assert_allclose(after[row], before[row] * [1, 1, 10, 1, 1], rtol=1e-9)
 
 
 def test_an_unseen_group_is_held_against_the_next_coarser_one() -> None:
     """Fine, coarse, all."""
     X = np.array([[10.0, 1, 0, 0], [20.0, 1, 0, 1], [60.0, 1, 1, 0]])
-    peers = PeerRatio((0,), PEERS, smoothing=1e-9).fit(X)
+    peers = PeerStatistics((0,), (PEERS,), smoothing=1e-9).fit(X)
     asked = np.array([[30.0, 1, 0, 1], [30.0, 1, 0, 5], [30.0, 1, 9, 9]])
-    np.testing.assert_allclose(peers.transform(asked)[:, 0], [30 / 20, 30 / 15, 30 / 30])
+    told = peers.transform(asked)
+    np.testing.assert_allclose(told, [[20, 30 / 20, 1], [15, 30 / 15, 0], [30, 30 / 30, 0]])
 
 
 def test_what_is_not_known_has_no_ratio_and_a_column_of_nothing_no_warning() -> None:
     """NaN stays NaN, and a column that is unknown or zero everywhere is left as it is."""
     X = np.array([[np.nan, 0.0, 0, 0]] * 6)
-    ratios = PeerRatio(NUMBERS, PEERS).fit_transform(X)
-    assert np.isnan(ratios[:, 0]).all()
-    assert (ratios[:, 1] == 0).all()
+    told = PeerStatistics(NUMBERS, (PEERS,)).fit_transform(X)
+    assert np.isnan(told[:, 2]).all()
+    assert (told[:, 3] == 0).all()
 
 
 # --- effects of groups
@@ -274,7 +289,7 @@ def test_a_first_model_leaves_to_the_groups_what_it_cannot_explain() -> None:
 def test_the_same_rows_give_the_same_features(seed: int, count: int) -> None:
     """To the last bit, also with few rows; and fitting alone ends in the same tables as fitting and transforming."""
     X, y = matrix(count, seed)
-    for make in (lambda: PeerRatio(NUMBERS, PEERS), lambda: GroupEffects(GROUPS)):
+    for make in (lambda: PeerStatistics(NUMBERS, (PEERS,)), lambda: GroupEffects(GROUPS)):
         one, other = make(), make()
         np.testing.assert_array_equal(one.fit_transform(X, y), other.fit_transform(X, y))
         np.testing.assert_array_equal(one.transform(X), make().fit(X, y).transform(X))
@@ -284,6 +299,13 @@ def test_the_names_of_the_features_come_from_the_columns() -> None:
     """The price model finds its baseline by name."""
     X, y = matrix(20)
     names = ["miles", "guide", "make", "year"]
-    assert list(PeerRatio(NUMBERS, PEERS).fit(X).get_feature_names_out(names)) == ["miles_to_peers", "guide_to_peers"]
+    peers = PeerStatistics(NUMBERS, (PEERS,)).fit(X).get_feature_names_out(names)
+    numbers = ("miles", "guide")
+    finest = "_".join(names[column] for column in PEERS[-1])
+    assert list(peers) == [
+        *(f"{n}_of_{finest}" for n in numbers),
+        *(f"{n}_to_{finest}" for n in numbers),
+        f"rows_of_{finest}",
+    ]
     effects = GroupEffects(GROUPS).fit(X, y).get_feature_names_out(names)
     assert list(effects) == ["make_effect", "year_effect", "make_year_effect", EFFECTS]

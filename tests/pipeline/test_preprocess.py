@@ -246,7 +246,7 @@ def test_the_features_have_the_columns_names(made: tuple[Store, Ref, Ref]) -> No
     store, _, prepared = made
     names = list(loaded(store, prepared, "evaluation.joblib").get_feature_names_out())
     assert names[:4] == ["year", "condition", "odometer", "mmr"]
-    assert {"odometer_to_peers", "make_effect", "seller_make_model_effect", EFFECTS} <= set(names)
+    assert {"odometer_to_make_model_trim_year", "make_effect", "seller_make_model_effect", EFFECTS} <= set(names)
     assert not {"make", "seller"} & set(names)
     assert len(names) == len(set(names)) == matrices(store, prepared)["train_X"].shape[1]
 

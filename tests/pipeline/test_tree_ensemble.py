@@ -17,7 +17,7 @@ from tests.pipeline.onnx_parts import answer
 
 
 def onnx_answer(models, X):
-    attributes = tree_ensemble.attributes(models)
+    attributes = tree_ensemble.attributes([[model] for model in models])
     return answer(lambda graph: graph.node("TreeEnsemble", "X", domain=ML, **attributes), {"X": X})
 
 
@@ -105,7 +105,7 @@ def test_a_root_whose_leaf_and_branch_have_the_same_number():
     for seed in range(50):
         X, y = data(seed, missing=0.0)
         model = HistGradientBoostingRegressor(max_iter=6, max_leaf_nodes=3, early_stopping=False).fit(X, y)
-        made = tree_ensemble.attributes([model])
+        made = tree_ensemble.attributes([[model]])
         roots = made["tree_roots"]
         if any(
             made["nodes_truenodeids"][root] == made["nodes_falsenodeids"][root]
@@ -122,7 +122,7 @@ def test_native_categories_are_refused():
     X = np.random.default_rng(0).integers(0, 5, (200, 2)).astype(float)
     model = HistGradientBoostingRegressor(categorical_features=[0], max_iter=3).fit(X, X[:, 0] % 2)
     with pytest.raises(ModelRefused, match="native categorical splits"):
-        tree_ensemble.attributes([model])
+        tree_ensemble.attributes([[model]])
 
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma"])
@@ -131,4 +131,4 @@ def test_losses_with_a_link_are_refused(loss):
     X, y = data(3)
     model = HistGradientBoostingRegressor(loss=loss, max_iter=3).fit(X, np.exp(y))
     with pytest.raises(ModelRefused, match=loss):
-        tree_ensemble.attributes([model])
+        tree_ensemble.attributes([[model]])
