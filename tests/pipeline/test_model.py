@@ -103,7 +103,7 @@ def test_the_point_alone_needs_no_bounds() -> None:
     assert not hasattr(model, "lower_")
 
 
-@pytest.mark.parametrize("rows", [4, 5, 9, 14, 19, 99, 100, 999])
+@pytest.mark.parametrize("rows", [4, 5, 6, 9, 11, 14, 19, 99, 100, 101])
 def test_the_offset_is_the_score_of_the_right_rank(rows: int) -> None:
     """At least ceil(0.8 (n + 1)), at most one more: what the finite-sample guarantee asks for."""
     X = np.zeros((rows, 3))
@@ -120,7 +120,7 @@ def test_a_calibration_of_one_row_is_no_error() -> None:
     assert model.predict(X).tolist() == [[10, 7, 13]]
 
 
-@pytest.mark.parametrize("rows", [4, 10, 50, 200])
+@pytest.mark.parametrize("rows", [4, 6, 50, 200])
 @pytest.mark.parametrize(("half", "sides"), [(0.2, "too narrow"), (3.0, "too wide")])
 def test_calibration_gives_the_promised_coverage(rows: int, half: float, sides: str) -> None:
     """On rows like those of the calibration, in the mean over many calibrations: 80 % and at most 2 / (n + 1) more.
