@@ -12,7 +12,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from pipeline import train as train_module
@@ -27,7 +26,8 @@ from tests.pipeline.auction_rows import DATASET, sales
 MONDAY = date(2026, 3, 2)
 DAYS = tuple(MONDAY + timedelta(days=n) for n in (0, 1, 2, 3, 4, 7))
 ROWS_A_DAY = 130
-NEWEST, NEXT = DAYS[-1], MONDAY + timedelta(days=8)
+NEWEST = DAYS[-1]
+SMALL = {"max_iter": 15, "max_leaf_nodes": 8, "learning_rate": 0.2}
 
 Change = Callable[[date, pd.DataFrame], pd.DataFrame]
 
@@ -54,25 +54,18 @@ def fit(store: Store, prepared: Ref, dataset: Dataset = DATASET) -> Ref:
 
 @contextmanager
 def small_models() -> Iterator[None]:
-    """The price models of the train step with few and small trees."""
-    linear = train_module.candidates(0)["linear"]
-
-    def candidates(seed: int) -> dict[str, Any]:
-        return {"boosting": _trees("absolute_error", seed), "linear": linear}
-
-    def quantile(level: float, seed: int) -> HistGradientBoostingRegressor:
-        return _trees("quantile", seed, quantile=level)
-
+    """The price models of the train step by their own recipe, but with few and small trees."""
+    candidates, quantile = train_module.candidates, train_module.quantile
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "candidates", candidates)
-        patch.setattr(train_module, "quantile", quantile)
+        patch.setattr(train_module, "candidates", lambda seed: {n: _small(m) for n, m in candidates(seed).items()})
+        patch.setattr(train_module, "quantile", lambda level, seed: _small(quantile(level, seed)))
         yield
 
 
-def _trees(loss: str, seed: int, **settings: Any) -> HistGradientBoostingRegressor:
-    return HistGradientBoostingRegressor(
-        loss=loss, max_iter=15, max_leaf_nodes=8, learning_rate=0.2, early_stopping=False, random_state=seed, **settings
-    )
+def _small(model: Any) -> Any:
+    """Every ensemble of trees within the model, made small."""
+    trees = [name.removesuffix("max_leaf_nodes") for name in model.get_params() if name.endswith("max_leaf_nodes")]
+    return model.set_params(**{f"{name}{key}": value for name in trees for key, value in SMALL.items()})
 
 
 def matrices(store: Store, prepared: Ref, name: str = "evaluation") -> dict[str, Any]:

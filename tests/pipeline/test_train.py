@@ -176,8 +176,10 @@ def test_the_interval_model_is_built_around_the_baseline_or_the_effects() -> Non
 
 def test_the_recipes_are_seeded_and_stop_at_a_fixed_length() -> None:
     """Early stopping would set rows aside by chance."""
-    for model in (candidates(3)["boosting"], quantile(0.1, 3)):
-        assert (model.random_state, model.early_stopping) == (3, False)
+    bag = [model for _, model in candidates(3)["boosting"].estimators]
+    assert [model.random_state for model in bag] == [3, 4]
+    assert quantile(0.1, 3).random_state == 3
+    assert not any(model.early_stopping for model in (*bag, quantile(0.1, 3)))
 
 
 def test_a_changed_folder_is_found(store: Store) -> None:
