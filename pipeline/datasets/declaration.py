@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pipeline.contract.schema import Column, Schema
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-RESERVED = frozenset({"day", "actual", "price", "low", "high", "baseline", "reference"})
+RESERVED = frozenset({"day", "actual", "price", "low", "high", "baseline", "reference", "all_effects"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,15 @@ class Dataset:
 
 def _check(dataset: Dataset) -> None:
     """A wrong declaration is found when its file is read, with the name of what is wrong."""
-    names = [column.name for column in dataset.columns]
+    _check_names(dataset)
+    _check_uses(dataset)
+    for chain in dataset.peers:
+        for coarse, fine in pairwise(chain):
+            if not set(coarse) < set(fine):
+                raise ValueError(f"{dataset.name}: peers go from coarse to fine, but {fine} does not narrow {coarse}")
+
+
+def _check_names(dataset: Dataset) -> None:
     for name in dataset.raw_columns:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{dataset.name}: column {name!r} must be a plain word (letters, digits, _)")
@@ -158,6 +167,10 @@ def _check(dataset: Dataset) -> None:
             raise ValueError(f"{dataset.name}: column {name!r} has a name that predictions use; call it otherwise")
         if dataset.raw_columns.count(name) > 1:
             raise ValueError(f"{dataset.name}: column {name!r} is declared twice")
+
+
+def _check_uses(dataset: Dataset) -> None:
+    names = [column.name for column in dataset.columns]
     groups = [*dataset.groups, *(group for chain in dataset.peers for group in chain), dataset.reference]
     used = {name for group in groups for name in group} | ({dataset.baseline} if dataset.baseline else set())
     used |= {part.column for part in dataset.slices} - {dataset.target.name}
