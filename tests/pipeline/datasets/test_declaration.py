@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline import datasets
-from pipeline.datasets.declaration import Categorical, Dataset, Numeric, SaleDate, Slice
+from pipeline.datasets.declaration import RESERVED, Categorical, Dataset, Numeric, SaleDate, Slice
+from pipeline.features import EFFECTS
 
 BIKES: dict[str, Any] = {
     "name": "bikes",
@@ -75,6 +76,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "the same name twice": ({"ignored": ("brand",)}, "'brand' is declared twice"),
     "a group of an unknown column": ({"groups": (("colour",),)}, "'colour' is used but is not one of the columns"),
     "peers by an unknown column": ({"peers": ((("brand", "age"),),)}, "'age' is used but"),
+    "peers that do not go from coarse to fine": ({"peers": ((("brand", "frame"), ("brand",)),)}, "does not narrow"),
+    "peers that are not within each other": ({"peers": ((("brand",), ("frame",)),)}, "does not narrow"),
     "a reference by an unknown column": ({"reference": ("paid",)}, "'paid' is used but"),
     "an unknown baseline": ({"baseline": "estimate"}, "'estimate' is used but"),
     "the baseline in a group": ({"groups": (("brand", "guide"),)}, "baseline 'guide' cannot be in a group"),
@@ -90,6 +93,11 @@ def test_a_wrong_declaration_is_found_and_named(what: str) -> None:
     with pytest.raises(ValueError, match=message) as found:
         bikes(**changes)
     assert str(found.value).startswith("bikes: ")
+
+
+def test_the_name_of_the_effects_cannot_be_a_columns_name() -> None:
+    """The price model finds them by their name."""
+    assert EFFECTS in RESERVED
 
 
 def test_a_declaration_cannot_be_changed() -> None:
