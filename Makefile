@@ -40,7 +40,7 @@ define environment
 @$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
 endef
 
-OPTIONS = $(if $(SOURCE),--source '$(SOURCE)') $(if $(PORT_AIRFLOW),--port-airflow '$(PORT_AIRFLOW)') \
+OPTIONS = $(if $(SOURCE),--source '$(SOURCE)') $(if $(DAY),--day '$(DAY)') $(if $(PORT_AIRFLOW),--port-airflow '$(PORT_AIRFLOW)') \
 	$(if $(PORT_MLFLOW),--port-mlflow '$(PORT_MLFLOW)') $(if $(PORT_SERVING),--port-serving '$(PORT_SERVING)')
 PYTEST ?=
 
@@ -49,7 +49,7 @@ PYTEST ?=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ready ## start everything, train on the newest day, print where to look (SOURCE=..., PORT_AIRFLOW=..., ...)
+run: ready ## start everything, train on the newest day, print where to look (SOURCE=... DAY=... PORT_AIRFLOW=...)
 	@$(MAKE) --silent $(MAIN) $(SERVING)
 	@.venv/bin/python -m local.run $(OPTIONS)
 

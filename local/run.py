@@ -67,10 +67,10 @@ def _again(running: Running, options: Options, settings: Settings, console: Cons
     """The stack runs already: only the newest day is asked for, and Ctrl-C ends only the watching."""
     if options.source not in (None, running.source):
         raise CannotRun(f"the stack runs with the source {running.source}; `make stop` first to change it")
-    console.print("Gavel is running already; asking for the newest day.", highlight=False)
+    console.print("Gavel is running already; asking for the next day.", highlight=False)
     stack = Stack(options.state, running.ports, running.source, datasets.load(settings.dataset).model_name)
     try:
-        day = newest_day(stack.source, settings.dataset, settings.seed)
+        day = options.day or newest_day(stack.source, settings.dataset, settings.seed)
         code = _daily(stack, day, take_up(stack, console), console)
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -85,7 +85,7 @@ def _first(options: Options, settings: Settings, console: Console) -> int:
         try:
             end_all(options.state)  # what a killed supervisor left behind
             check_ports(options.ports)
-            day = newest_day(source, settings.dataset, settings.seed)
+            day = options.day or newest_day(source, settings.dataset, settings.seed)
             options.state.source_file.write_text(source)
             code = _daily(stack, day, start(stack, console), console)
             if sys.stdin.isatty() and sys.stdout.isatty():

@@ -33,6 +33,7 @@ GUIDE_KNOWS_TRIM, GUIDE_KNOWS_MILES, GUIDE_KNOWS_CONDITION = 0.8, 0.85, 0.55
 GUIDE_NOISE, GUIDE_LAG_DAYS = 0.02, 14
 MANUAL_SHARE, MANUAL_EFFECT = 0.035, -0.05
 DRIFT = ((0.03, 137), (0.025, 611), (0.01, 47))  # log price, period in days
+LONGEST_PAUSE = 14  # days
 DEAR = (10_000, 20_000)  # dollars
 VIN_SIGNS = np.array(list("0123456789abcdefghjklmnprstuvwxyz"))
 
@@ -53,7 +54,8 @@ class SimulatedSource:
         return pd.DataFrame() if day > self._newest else simulate(day, self._seed)
 
     def newest_day(self) -> date | None:
-        return self._newest
+        days = (self._newest - timedelta(days=back) for back in range(LONGEST_PAUSE))
+        return next((day for day in days if len(simulate(day, self._seed))), None)
 
 
 @dataclass(frozen=True)
