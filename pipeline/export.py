@@ -28,7 +28,7 @@ from pipeline.hostile import hostile_rows, thresholds
 from pipeline.parity import Parity, check
 from pipeline.scoring import Scorer
 from pipeline.store import Store
-from pipeline.workspace import Ref, Workspace, code_digest, key_of, read_file
+from pipeline.workspace import Ref, Workspace, code_digest, key_of, lock_digest, read_file
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,7 +59,8 @@ def export(dataset: Dataset, store: Store, trained: Ref) -> Exported:
         DataInvalid: the trained folder was changed after it was written.
     """
     workspace = Workspace(store, f"bundles/{dataset.name}")
-    key = key_of("export", trained.digest, code_digest())
+    # The key of what it was trained from, not its bytes: the same model is pickled in more than one way.
+    key = key_of("export", trained.prefix, code_digest(), lock_digest())
     ref = workspace.find(key) or workspace.publish(key, _bundle(dataset, store, trained).files)
     bundle = bundles.read({name: read_file(store, ref, name) for name in bundles.FILES})
     parity = bundle.manifest.metrics["parity"]

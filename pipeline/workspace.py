@@ -6,6 +6,7 @@ instead of done again, and a step that was killed left nothing. Not here: what a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from pipeline.contract.bundle import sha256, to_json
 from pipeline.errors import DataInvalid
-from pipeline.store import KeyNotFound, Store
+from pipeline.store import KeyExists, KeyNotFound, Store
 
 INDEX = "index.json"
 
@@ -70,7 +71,8 @@ class Workspace:
         """Write a folder at once; if another process was first, its folder stands."""
         index = to_json({name: sha256(data) for name, data in files.items()})
         prefix = f"{self.prefix}/{key}"
-        self.store.publish(prefix, {**files, INDEX: index}, last=INDEX)
+        with contextlib.suppress(KeyExists):
+            self.store.publish(prefix, {**files, INDEX: index}, last=INDEX)
         found = self.find(key)
         assert found is not None
         return found
