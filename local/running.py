@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from local.environment import MARKER
 from local.layout import Ports, State
