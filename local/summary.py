@@ -52,8 +52,9 @@ def error_line(release: Release, document: Mapping[str, Any]) -> str:
     metrics, unit = document["metrics"], document["schema"]["output_unit"]
     rivals = {"the guide price": metrics.get("baseline"), "the median of similar ones": metrics.get("reference")}
     beside = ", ".join(f"{name} {found['mae']:,.0f}" for name, found in rivals.items() if found)
+    simulated = "simulated " if document["lineage"].get("source") == "simulated" else ""
     return (
-        f"Version {release.version} is live (sales up to {release.data_day}). Its mean error on the newest days is "
+        f"Version {release.version} is live ({simulated}sales up to {release.data_day}). Its mean error on the newest days is "
         f"{metrics['model']['mae']:,.0f} {unit}" + (f"; beside it: {beside}." if beside else ".")
     )
 

@@ -30,7 +30,7 @@ def fetch(settings: Settings, day: str, today: str) -> Json:
     dataset = datasets.load(settings.dataset)
     source = open_source(settings.source, dataset, seed=settings.seed, today=_day(today))
     fetched = fetch(dataset, source, _store(settings), _day(day), settings.window_days)
-    return {**asdict(fetched), "source": source.description}
+    return {**asdict(fetched), "message": f"{fetched.message}; source: {source.description}"}
 
 
 def score(settings: Settings, partition: Json) -> Json:

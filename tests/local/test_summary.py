@@ -27,11 +27,12 @@ def said(stack):
     return out.getvalue()
 
 
-def publish(stack, metrics, *, with_baseline=True):
+def publish(stack, metrics, *, with_baseline=True, source="folder"):
     schema = datasets.load("car_auctions").schema(with_baseline).to_dict()
+    manifest = {"metrics": metrics, "schema": schema, "lineage": {"source": source}}
     for key, document in {
         channel_key("car_price"): Channel("car_price").with_champion(RELEASE).to_bytes(),
-        release_prefix("car_price", 3) + "/manifest.json": json.dumps({"metrics": metrics, "schema": schema}).encode(),
+        release_prefix("car_price", 3) + "/manifest.json": json.dumps(manifest).encode(),
     }.items():
         file = stack.state.store / key
         file.parent.mkdir(parents=True)
@@ -52,6 +53,12 @@ def test_the_error_beside_the_baselines(stack):
     text = said(stack)
     assert "Version 3 is live (sales up to 2026-11-21)." in text
     assert "812 USD; beside it: the guide price 1,067, the median of similar ones 2,100." in text
+
+
+def test_simulated_sales_are_called_so(stack):
+    """Nobody shall take an invented market for a real one."""
+    publish(stack, {"model": {"mae": 812.4}, "baseline": None, "reference": None}, source="simulated")
+    assert "is live (simulated sales up to 2026-11-21)" in said(stack)
 
 
 def test_a_dataset_without_a_baseline_has_no_rival(stack):
