@@ -54,8 +54,8 @@ def error_line(release: Release, document: Mapping[str, Any]) -> str:
     beside = ", ".join(f"{name} {found['mae']:,.0f}" for name, found in rivals.items() if found)
     simulated = "simulated " if document["lineage"].get("source") == "simulated" else ""
     return (
-        f"Version {release.version} is live ({simulated}sales up to {release.data_day}). Its mean error on the newest days is "
-        f"{metrics['model']['mae']:,.0f} {unit}" + (f"; beside it: {beside}." if beside else ".")
+        f"Version {release.version} is live ({simulated}sales up to {release.data_day}). Its mean error on the newest "
+        f"days is {metrics['model']['mae']:,.0f} {unit}" + (f"; beside it: {beside}." if beside else ".")
     )
 
 
