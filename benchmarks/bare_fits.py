@@ -6,12 +6,10 @@ prints the seconds it took from the first line to the last, as one JSON object.
 """
 
 import json
-import os
 import sys
 import time
 
 start = time.monotonic()
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402

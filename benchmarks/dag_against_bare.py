@@ -52,7 +52,7 @@ def dag_run(airflow: Airflow, day: str, window: int) -> dict[str, object]:
 
 
 def bare_run(path: str, day: str, window: int) -> dict[str, object]:
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(BARE.parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(BARE.parent.parent)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.monotonic()
     done = subprocess.run(

@@ -14,7 +14,7 @@ from local.layout import HOST, REPOSITORY, Stack
 
 MARKER = "LOCAL_STACK_STATE"  # every process of the stack carries it; this is how `make stop` finds them
 # PYTHON: also PYTHONDONTWRITEBYTECODE, with which every process would compile Airflow and MLflow anew.
-FOREIGN = ("AIRFLOW", "MLFLOW_", "_MLFLOW_", "SERVING_", "PYTHON")
+FOREIGN = ("AIRFLOW", "MLFLOW_", "_MLFLOW_", "SERVING_", "PYTHON", "OMP_WAIT_POLICY")
 
 
 def environment(outer: Mapping[str, str], stack: Stack, keys: Keys) -> dict[str, str]:
@@ -30,9 +30,9 @@ def environment(outer: Mapping[str, str], stack: Stack, keys: Keys) -> dict[str,
         "PATH": f"{programs}{os.pathsep}{outer.get('PATH', os.defpath)}",
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
-        # OpenMP threads that spin while they wait: with the other processes of the stack on the same cores a fit of
-        # 30 s takes 370 s.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        # How long OpenMP threads spin before they sleep. As it comes (for ever) a fit takes ten times as long while
+        # the other processes of the stack want the same cores; 0 doubles it when they do not.
+        "GOMP_SPINCOUNT": "1000",
         **_pipeline(stack, keys),
         **_serving(stack, keys),
         **MLFLOW,

@@ -227,8 +227,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def main(arguments: list[str]) -> int:
-    # OpenMP threads that spin while they wait make a shared machine many times slower; read when sklearn is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when sklearn is imported: OpenMP threads that spin for long make a shared machine many times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     options = parse(arguments)
     try:
         settings = settings_of(options)
