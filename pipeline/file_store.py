@@ -136,7 +136,10 @@ class FileStore:
         while True:
             folder = self._aside / f"{os.getpid()}-{secrets.token_hex(4)}"
             folder.mkdir(parents=True)
-            handle = os.open(folder, os.O_RDONLY)
+            try:
+                handle = os.open(folder, os.O_RDONLY)
+            except FileNotFoundError:  # swept away by a store that was opened just then
+                continue
             fcntl.flock(handle, fcntl.LOCK_SH)
             if folder.exists():  # else it was swept away before it was locked
                 break

@@ -279,6 +279,25 @@ def test_of_eight_processes_one_wins(tmp_path: Path) -> None:
     assert open_store(f"file:{tmp_path}").read("k").data == b"%d" % ends.index(0)
 
 
+def test_a_store_opened_while_a_write_begins_does_not_disturb_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep may take the folder of a write before that has locked it; the write then takes another."""
+    store = open_store(f"file:{tmp_path}")
+    real, swept = os.open, []
+
+    def swept_before_it_is_locked(path, *args, **kwargs):
+        if Path(path).parent == tmp_path / ".tmp" and not swept:
+            swept.append(path)
+            Path(path).rmdir()
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", swept_before_it_is_locked)
+    store.create("k", b"1")
+    assert swept
+    assert store.read("k").data == b"1"
+
+
 KILL_EVERYWHERE = """
 import sys
 from pipeline.store import open_store
