@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +36,26 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=1, ge=0, le=300, description="seconds between SIGTERM (not ready any more) and the end"
     )
+    workers: int = Field(default=1, ge=1, le=64, description="processes that answer on the one port")
+    grpc_port: int | None = Field(default=None, ge=0, le=65535, description="the port of gRPC; not set: no gRPC")
+    state: Path | None = Field(default=None, description="a folder for the last good release; not set: none is kept")
+    auth: Literal["auto", "off", "required"] = Field(
+        default="auto", description="must callers say who they are? auto: only when listening beyond loopback"
+    )
+    credentials: Path | None = Field(default=None, description="the file with API keys and AWS key pairs")
+    aws_region: str = Field(default="us-east-1", description="the region that SigV4 signatures must name")
+    aws_service: str = Field(default="execute-api", description="the service that SigV4 signatures must name")
+    oidc_issuer: str = Field(default="", description="whose bearer tokens are taken; empty: nobody's")
+    oidc_audience: str = Field(default="", description="the audience that bearer tokens must name")
+    oidc_jwks_url: str = Field(default="", description="where the issuer's public keys are")
+    oidc_roles_claim: str = Field(default="scope", description="the claim of a token that names its roles")
+    tls_certificate: Path | None = Field(default=None, description="PEM file of the certificate chain")
+    tls_key: Path | None = Field(default=None, description="PEM file of the certificate's private key")
+    rate_limit: str = Field(default="", description="of one key or address, as 100/second; empty: no limit")
+    max_waiting: int = Field(default=256, ge=1, le=100_000, description="requests under way in a worker; more get 503")
+    cache: str = Field(default="", description="of answers: memory:, redis://HOST:PORT or memcached://HOST:PORT")
+    cache_entries: int = Field(default=100_000, ge=1, description="rows that the cache in memory holds")
+    access_log: bool = Field(default=False, description="one log line a request")
 
 
 def read_settings() -> Settings:
