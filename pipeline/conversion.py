@@ -125,7 +125,7 @@ def _convert_price(scope: Any, operator: Any, container: Any) -> None:
 
 def _convert_trees(scope: Any, operator: Any, container: Any) -> None:
     graph = GraphWriter(scope, container)
-    answer = write_trees(graph, operator.inputs[0].onnx_name, [operator.raw_operator])
+    answer = write_trees(graph, operator.inputs[0].onnx_name, operator.raw_operator)
     graph.write("Identity", (answer,), (operator.outputs[0].onnx_name,))
 
 

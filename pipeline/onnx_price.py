@@ -26,7 +26,8 @@ def write_price(graph: GraphWriter, matrix: str, model: IntervalRegressor, outpu
     Raises:
         ModelRefused: one of the three regressors cannot be written exactly.
     """
-    answers = _regressors(graph, matrix, [model.point_, model.lower_, model.upper_])
+    models = (model.point_, model.lower_, model.upper_)
+    answers = graph.concat([_regressor(graph, matrix, regressor) for regressor in models])
     below, above = model.offsets_
     answers = graph.node("Add", answers, graph.constant(np.array([0.0, -below, above], np.float64)))
     if model.baseline_index is not None:
@@ -40,14 +41,8 @@ def write_price(graph: GraphWriter, matrix: str, model: IntervalRegressor, outpu
     graph.write("Max", (upper, price), (high,))
 
 
-def _regressors(graph: GraphWriter, matrix: str, models: list[Any]) -> str:
-    """Raw predictions, double [n, len(models)]; trees are all in one node."""
-    if all(tree_ensemble.members(model) for model in models):
-        return write_trees(graph, matrix, models)
-    return graph.concat([_regressor(graph, matrix, model) for model in models])
-
-
 def _regressor(graph: GraphWriter, matrix: str, model: Any) -> str:
+    """The raw prediction, double [n, 1]."""
     if isinstance(model, Pipeline):
         for _, step in model.steps:
             matrix = _regressor(graph, matrix, step)
@@ -60,11 +55,12 @@ def _regressor(graph: GraphWriter, matrix: str, model: Any) -> str:
     return write(graph, matrix, model)
 
 
-def write_trees(graph: GraphWriter, matrix: str, models: list[Any]) -> str:
-    parts = [tree_ensemble.members(model) for model in models]
-    if not all(parts):
+def write_trees(graph: GraphWriter, matrix: str, model: HistGradientBoostingRegressor | VotingRegressor) -> str:
+    """One node for each model: with a single target onnxruntime adds up leaves faster than with several."""
+    members = tree_ensemble.members(model)
+    if not members:
         raise ModelRefused("there is an exact conversion only of plain means of HistGradientBoostingRegressor")
-    return graph.node("TreeEnsemble", matrix, domain=ML, **tree_ensemble.attributes([part or [] for part in parts]))
+    return graph.node("TreeEnsemble", matrix, domain=ML, **tree_ensemble.attributes(members))
 
 
 def _impute(graph: GraphWriter, matrix: str, model: SimpleImputer) -> str:
@@ -91,8 +87,8 @@ def _linear(graph: GraphWriter, matrix: str, model: LinearRegression | Ridge) ->
 
 
 _WRITERS = {
-    HistGradientBoostingRegressor: lambda graph, matrix, model: write_trees(graph, matrix, [model]),
-    VotingRegressor: lambda graph, matrix, model: write_trees(graph, matrix, [model]),
+    HistGradientBoostingRegressor: write_trees,
+    VotingRegressor: write_trees,
     SimpleImputer: _impute,
     StandardScaler: _scale,
     LinearRegression: _linear,

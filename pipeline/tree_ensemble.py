@@ -1,4 +1,4 @@
-"""Fitted HistGradientBoosting regressors, and means of some, as one ONNX ``TreeEnsemble`` node, in double.
+"""A fitted HistGradientBoosting regressor, or the mean of some, as one ONNX ``TreeEnsemble`` node, in double.
 
 skl2onnx writes such models with float32 splits: a value between a split and its float32 neighbour takes the
 other branch (onnx/sklearn-onnx#1192). Not here: where the node's input comes from (``pipeline/conversion.py``).
@@ -31,21 +31,21 @@ def members(model: Any) -> list[HistGradientBoostingRegressor] | None:
     return list(fitted) if all(isinstance(part, HistGradientBoostingRegressor) for part in fitted) else None
 
 
-def attributes(models: Sequence[Sequence[HistGradientBoostingRegressor]]) -> dict[str, Any]:
-    """Attributes of a TreeEnsemble node (ai.onnx.ml opset 5): double [n, features] to double [n, len(models)].
+def attributes(models: Sequence[HistGradientBoostingRegressor]) -> dict[str, Any]:
+    """Attributes of a TreeEnsemble node (ai.onnx.ml opset 5) for the mean of ``models``: [n, features] to [n, 1].
 
-    Each of ``models`` is the list of ``members`` whose mean is wanted. The trees keep sklearn's order and the
-    baseline prediction is in the first tree's leaves, so that the sum of one member is rounded as in sklearn.
+    The trees keep sklearn's order and the baseline prediction is in the first tree's leaves, so that the sum of
+    one model is rounded as in sklearn.
 
     Raises:
         ModelRefused: a model has native categorical splits, a link function or several outputs.
     """
-    for model in itertools.chain.from_iterable(models):
+    for model in models:
         _check(model)
     columns = [*_trees(models)]
     lists = {name: np.concatenate([tree[name] for tree in columns]) for name in columns[0]}
     return {
-        "n_targets": len(models),
+        "n_targets": 1,
         "aggregate_function": SUM,
         "post_transform": NO_TRANSFORM,
         **{name: numpy_helper.from_array(lists[name]) for name in TENSORS},
@@ -71,14 +71,13 @@ def _nodes(model: HistGradientBoostingRegressor) -> Iterator[tuple[Nodes, float]
         yield tree.nodes, baseline if i == 0 else 0.0
 
 
-def _trees(models: Sequence[Sequence[HistGradientBoostingRegressor]]) -> Iterator[Columns]:
+def _trees(models: Sequence[HistGradientBoostingRegressor]) -> Iterator[Columns]:
     branches = leaves = 0
-    for target, parts in enumerate(models):
-        for nodes, added in itertools.chain.from_iterable(_nodes(part) for part in parts):
-            tree = _tree(_with_a_branch(nodes), branches, leaves)
-            weights = (tree["leaf_weights"] + added) / len(parts)
-            yield tree | {"leaf_weights": weights, "leaf_targetids": np.full(len(weights), target)}
-            branches, leaves = branches + len(tree["nodes_modes"]), leaves + len(weights)
+    for nodes, added in itertools.chain.from_iterable(map(_nodes, models)):
+        tree = _tree(_with_a_branch(nodes), branches, leaves)
+        weights = (tree["leaf_weights"] + added) / len(models)
+        yield tree | {"leaf_weights": weights, "leaf_targetids": np.zeros(len(weights), np.int64)}
+        branches, leaves = branches + len(tree["nodes_modes"]), leaves + len(weights)
 
 
 def _with_a_branch(nodes: Nodes) -> Nodes:

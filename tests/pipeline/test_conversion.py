@@ -127,6 +127,14 @@ def test_nothing_in_the_graph_is_single_precision(pipeline):
     assert onnx.TensorProto.DOUBLE in kinds
 
 
+def test_price_low_and_high_have_their_own_trees(pipeline):
+    """Three nodes with a single target, which onnxruntime answers faster than one node with three."""
+    graph = onnx.load_from_string(to_onnx(pipeline, DATASET.schema(True))).graph
+    trees = [node for node in graph.node if node.op_type == "TreeEnsemble"]
+    targets = [attribute.i for node in trees for attribute in node.attribute if attribute.name == "n_targets"]
+    assert targets == [1, 1, 1]
+
+
 def test_the_answers_are_ordered_and_at_least_the_minimum(pipeline, rows):
     """minimum <= low <= price <= high, also where the three models cross."""
     schema = DATASET.schema(True)

@@ -1,4 +1,4 @@
-"""HistGradientBoosting as one TreeEnsemble node, against sklearn's own predictions."""
+"""HistGradientBoosting as TreeEnsemble nodes, against sklearn's own predictions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from tests.pipeline.onnx_parts import answer
 
 
 def onnx_answer(models, X):
-    attributes = tree_ensemble.attributes([[model] for model in models])
+    """The mean of the models, of one node: (n, 1)."""
+    attributes = tree_ensemble.attributes(models)
     return answer(lambda graph: graph.node("TreeEnsemble", "X", domain=ML, **attributes), {"X": X})
 
 
 def sklearn_answer(models, X):
-    return np.column_stack([model.predict(X) for model in models])
+    return np.mean([model.predict(X) for model in models], axis=0).reshape(-1, 1)
 
 
 def data(seed, rows=200, features=3, missing=0.2):
@@ -64,14 +65,16 @@ def test_any_trees_answer_as_in_sklearn_to_the_last_bits(seed, iterations, leave
         HistGradientBoostingRegressor(**kwargs).fit(X, y),
     ]
     rows = hostile(models, X)
-    np.testing.assert_allclose(onnx_answer(models, rows), sklearn_answer(models, rows), rtol=1e-12, atol=1e-13)
+    for model in models:
+        np.testing.assert_allclose(onnx_answer([model], rows), sklearn_answer([model], rows), rtol=1e-12, atol=1e-13)
 
 
-def test_one_model_is_one_target():
-    """A single model gives one column of answers."""
+def test_several_models_answer_their_mean():
+    """They are still one node with one column of answers."""
     X, y = data(1)
-    model = HistGradientBoostingRegressor(max_iter=30).fit(X, y)
-    np.testing.assert_allclose(onnx_answer([model], X), sklearn_answer([model], X), rtol=1e-12)
+    models = [HistGradientBoostingRegressor(max_iter=30, max_features=0.5, random_state=i).fit(X, y) for i in (0, 1)]
+    assert onnx_answer(models, X).shape == (len(X), 1)
+    np.testing.assert_allclose(onnx_answer(models, X), sklearn_answer(models, X), rtol=1e-12, atol=1e-13)
 
 
 def test_a_value_between_a_threshold_and_its_float32_neighbour_takes_sklearns_branch():
@@ -105,7 +108,7 @@ def test_a_root_whose_leaf_and_branch_have_the_same_number():
     for seed in range(50):
         X, y = data(seed, missing=0.0)
         model = HistGradientBoostingRegressor(max_iter=6, max_leaf_nodes=3, early_stopping=False).fit(X, y)
-        made = tree_ensemble.attributes([[model]])
+        made = tree_ensemble.attributes([model])
         roots = made["tree_roots"]
         if any(
             made["nodes_truenodeids"][root] == made["nodes_falsenodeids"][root]
@@ -122,7 +125,7 @@ def test_native_categories_are_refused():
     X = np.random.default_rng(0).integers(0, 5, (200, 2)).astype(float)
     model = HistGradientBoostingRegressor(categorical_features=[0], max_iter=3).fit(X, X[:, 0] % 2)
     with pytest.raises(ModelRefused, match="native categorical splits"):
-        tree_ensemble.attributes([[model]])
+        tree_ensemble.attributes([model])
 
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma"])
@@ -131,4 +134,4 @@ def test_losses_with_a_link_are_refused(loss):
     X, y = data(3)
     model = HistGradientBoostingRegressor(loss=loss, max_iter=3).fit(X, np.exp(y))
     with pytest.raises(ModelRefused, match=loss):
-        tree_ensemble.attributes([[model]])
+        tree_ensemble.attributes([model])
