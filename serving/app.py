@@ -1,54 +1,56 @@
-"""The web application: routes, errors, and the thread that follows the channel while the application lives."""
+"""The web application: all routes behind one edge, and what runs while the application lives."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI
-from starlette.middleware import Middleware
+from starlette.datastructures import State
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
-from serving.middleware import HANDLERS, Edge
-from serving.openapi import openapi
-from serving.routes import ROUTES
+from serving import routes
+from serving.doors import predict
+from serving.edge import Edge
+from serving.openapi import openapi_route
 from serving.service import Service, build
 from serving.settings import Settings
 
 STOP_SECONDS = 5.0
 
-
-class PriceApp(FastAPI):
-    """FastAPI whose OpenAPI document is that of the live release, written anew each time it is asked for."""
-
-    def openapi(self) -> dict[str, Any]:
-        service: Service = self.state.service
-        return openapi(service.settings.model, service.slot.live)
+# A new protocol is a file in doors/ and its name here.
+DOORS = (predict,)
+ROUTES: list[Route] = [*(route for door in DOORS for route in door.ROUTES), *routes.ROUTES, openapi_route(DOORS)]
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Raises ``SettingsInvalid`` when the settings name a release store that is not known."""
-    service = build(settings)
-    app = PriceApp(
-        routes=list(ROUTES),
-        lifespan=_following,
-        docs_url=None,  # its page needs a script from a foreign host; ours is in docs_page.py
-        redoc_url=None,
-        redirect_slashes=False,
-        exception_handlers=HANDLERS,
-        middleware=[Middleware(Edge, service=service)],
-    )
-    app.state.service = service
-    return app
+class PriceApp:
+    """An ASGI application. ``state.service`` has its parts."""
+
+    def __init__(self, service: Service) -> None:
+        self.state = State({"service": service})
+        self._edge = Edge(service, ROUTES)
+        self._lifespan = Router(lifespan=_following)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._edge.serve(scope, receive, send)
+        else:  # the server's own messages: begin, end
+            scope["app"] = self
+            await self._lifespan(scope, receive, send)
+
+
+def create_app(settings: Settings) -> PriceApp:
+    """Raises ``SettingsInvalid`` when the settings cannot be used."""
+    return PriceApp(build(settings))
 
 
 @asynccontextmanager
-async def _following(app: FastAPI) -> AsyncIterator[None]:
-    reconciler = app.state.service.reconciler
+async def _following(app: PriceApp) -> AsyncIterator[None]:
+    service: Service = app.state.service
     # a daemon, so that a load which hangs in native code cannot keep a process alive that was told to stop
-    thread = threading.Thread(target=reconciler.run, name="reconciler", daemon=True)
+    thread = threading.Thread(target=service.reconciler.run, name="reconciler", daemon=True)
     thread.start()
     yield
-    reconciler.stop()
+    service.reconciler.stop()
     thread.join(STOP_SECONDS)

@@ -3,47 +3,102 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from pipeline.contract.schema import RowError, RowsInvalid
 from serving.errors import RequestRefused
 
 Row = dict[str, Any]
+Columns = dict[str, list[Any]]
+
+SHAPE = 'the body must be {"rows": [{"column": value, ...}, ...]} or {"columns": {"column": [value, ...], ...}}'
+MEMBERS = {"rows", "columns", "partial"}
 
 
-async def read_body(chunks: AsyncIterator[bytes], declared: str | None, limit: int) -> bytes:
+async def read_body(receive: Receive, declared: bytes | None, limit: int) -> bytes:
     """The whole body, counted while it arrives; ``declared`` is the Content-Length, which need not be true.
 
     Raises:
         RequestRefused: it has more than ``limit`` bytes.
+        ClientDisconnect: the client went away before the end.
     """
     too_large = RequestRefused("body_too_large", f"the body has more than {limit} bytes; send several requests")
-    if declared is not None and (not declared.isdecimal() or int(declared[:20]) > limit):
+    if declared is not None and (not declared.isdigit() or int(declared[:20]) > limit):
         raise too_large
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > limit:
             raise too_large
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
-def read_rows(body: bytes, max_rows: int) -> list[Row]:
-    """The rows of ``{"rows": [{...}, ...]}``.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a body asks for: ``rows``, or ``columns`` of ``count`` values each; ``partial``: answer the good rows."""
+
+    count: int
+    rows: Sequence[Row] = ()
+    columns: Columns | None = None
+    partial: bool = False
+
+
+def read_wanted(body: bytes, max_rows: int) -> Wanted:
+    """The rows or columns of a body, none of their values looked at.
 
     Raises:
-        RequestRefused: the body is not strict JSON of this shape.
+        RequestRefused: the body is not strict JSON of the right shape.
         RowsInvalid: some rows are not objects.
     """
     document = strict_json(body)
-    if not isinstance(document, dict) or document.keys() != {"rows"} or not isinstance(document["rows"], list):
-        raise RequestRefused("wrong_shape", 'the body must be {"rows": [{"column": value, ...}, ...]}, nothing else')
-    rows = document["rows"]
-    if not rows:
-        raise RequestRefused("no_rows", "rows must hold at least one row")
-    if len(rows) > max_rows:
-        raise RequestRefused("too_many_rows", f"there are {len(rows)} rows; at most {max_rows} fit in one request")
+    known = isinstance(document, dict) and document.keys() <= MEMBERS
+    if not known or ("rows" in document) == ("columns" in document):
+        raise RequestRefused("wrong_shape", f"{SHAPE}, and nothing else")
+    partial = document.get("partial", False)
+    if not isinstance(partial, bool):
+        raise RequestRefused("wrong_shape", "partial must be true or false")
+    if "rows" in document:
+        rows = _rows(document["rows"])
+        return Wanted(_count(len(rows), max_rows), rows=_objects(rows), partial=partial)
+    columns, count = _columns(document["columns"])
+    return Wanted(_count(count, max_rows), columns=columns, partial=partial)
+
+
+def _rows(rows: Any) -> list[Any]:
+    if isinstance(rows, dict):  # one row by itself
+        return [rows]
+    if not isinstance(rows, list):
+        raise RequestRefused("wrong_shape", SHAPE)
+    return rows
+
+
+def _columns(columns: Any) -> tuple[Columns, int]:
+    if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):
+        raise RequestRefused("wrong_shape", "columns must be an object that has a list for each column")
+    counts = {len(values) for values in columns.values()}
+    if len(counts) > 1:
+        raise RequestRefused("wrong_shape", "all columns must have equally many values")
+    return columns, counts.pop() if counts else 0
+
+
+def _count(count: int, max_rows: int) -> int:
+    if not count:
+        raise RequestRefused("no_rows", "there must be at least one row")
+    if count > max_rows:
+        raise RequestRefused("too_many_rows", f"there are {count} rows; at most {max_rows} fit in one request")
+    return count
+
+
+def _objects(rows: list[Any]) -> list[Row]:
     wrong = [
         RowError(i, "", "not_an_object", "must be an object") for i, row in enumerate(rows) if type(row) is not dict
     ]

@@ -1,5 +1,9 @@
 """What can go wrong in serving, in words of the problem. These errors know neither HTTP nor onnxruntime."""
 
+from __future__ import annotations
+
+import math
+
 
 class ServingError(Exception):
     """Any error whose message is meant for whoever runs or calls the serving process."""
@@ -13,21 +17,55 @@ class StoreUnavailable(ServingError):
     """The release store could not be read, or does not hold yet what it ought to; look again later."""
 
 
+class TrialUnavailable(StoreUnavailable):
+    """The trial process gave no verdict on a release; look again later."""
+
+
 class ReleaseRefused(ServingError):
     """The release must not answer; the message says which check failed."""
 
 
-class NotReady(ServingError):
+class Unanswered(ServingError):
+    """A request gets no answer but the message; ``code`` is stable and part of the interface.
+
+    ``retry_after`` are whole seconds after which the same request may be answered.
+    """
+
+    code: str
+    retry_after: int | None = None
+
+
+class NotReady(Unanswered):
     """This process cannot answer now; the message says why."""
+
+    code, retry_after = "not_ready", 1
 
 
 class NoRelease(NotReady):
     """No release has gone live here yet."""
 
+    code = "no_release"
 
-class RequestRefused(ServingError):
-    """The request cannot be answered as it is; ``code`` is stable and part of the interface."""
+
+class RequestRefused(Unanswered):
+    """The request cannot be answered as it is."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class Overloaded(Unanswered):
+    """Too many requests are under way in this process; try again in a moment."""
+
+    code, retry_after = "overloaded", 1
+
+
+class Throttled(Unanswered):
+    """This caller asks too often; it may come again in some ``seconds``."""
+
+    code = "throttled"
+
+    def __init__(self, seconds: float) -> None:
+        self.retry_after = math.ceil(seconds)
+        super().__init__(f"you ask more often than is allowed here; try again in {self.retry_after} s")

@@ -2,96 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol
 
-from pipeline.contract.schema import Schema
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 from pipeline.contract.status import Status
+from serving.openapi_parts import Described, Document, content, object_of, operation, ref
 from serving.release import LoadedRelease
-from serving.responses import PROBLEMS
-from serving.row_schema import example_row, row_schema
+from serving.responses import PROBLEMS, json_response
+from serving.row_schema import row_schema
+from serving.service import Service
 
 API_VERSION = "1"
+ANYBODY: list[Document] = []  # an operation that asks nobody who they are
 
-Document = dict[str, Any]
+
+class Describes(Protocol):
+    """What the document needs of a door."""
+
+    def describe(self, model: str, release: LoadedRelease | None) -> Described: ...
 
 
-def openapi(model: str, release: LoadedRelease | None) -> Document:
+def openapi(model: str, release: LoadedRelease | None, doors: Iterable[Describes]) -> Document:
     """OpenAPI 3.1. Before the first release a row is any object."""
     live = "no release is live yet" if release is None else f"release {release.version}, {release.digest[:12]}"
+    described = [door.describe(model, release) for door in doors]
+    row = {"type": "object"} if release is None else row_schema(release.schema)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Gavel: {model}", "version": API_VERSION, "description": f"Live: {live}."},
-        "paths": _paths(),
+        "security": [{}, {"key": []}, {"bearer": []}],
+        "paths": {path: found for part in described for path, found in part.paths.items()} | _paths(),
         "components": {
-            "schemas": {**_request(release), **_answer(release), **_fixed()},
-            "responses": {"Problem": _content("What is wrong", "Problem", "application/problem+json")},
-            "securitySchemes": {"push": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Row": row, **_schemas(), **{k: v for part in described for k, v in part.schemas.items()}},
+            "responses": {"Problem": content("What is wrong", "Problem", "application/problem+json")},
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "an API key or an OAuth2 token"},
+            },
         },
     }
 
 
+def openapi_route(doors: Iterable[Describes]) -> Route:
+    """``GET /openapi.json``, written anew each time it is asked for."""
+
+    async def document(request: Request) -> Response:
+        service: Service = request.scope["service"]
+        release = request.scope["release"] = service.slot.live
+        return json_response(openapi(service.settings.model, release, doors))
+
+    return Route("/openapi.json", document)
+
+
 def _paths() -> Document:
-    body = {"required": True, "content": {"application/json": {"schema": _ref("PredictRequest")}}}
-    predict = _operation("predict", "Prices for rows", "Predictions", 400, 413, 415, 422, 500, 503)
-    reload = _operation("reload", "Look at the channel at once", "Status", 401, 403, 500)
-    reload["responses"]["202"] = _content("The look has not ended yet", "Status")
+    status, health = content("Done", "Status"), content("Done", "Health")
+    look = operation("reload", "Look at the channel at once", status, 401, 403, 429, 500)
+    look["responses"]["202"] = content("The look has not ended yet", "Status")
+    figures = {"description": "Figures in the text format of Prometheus", "content": {"text/plain": {}}}
+    guarded = (401, 403, 429, 500)
     return {
-        "/v1/predict": {"post": {**predict, "requestBody": body}},
-        "/v1/model": {"get": _operation("model", "What is live, and why not what ought to be", "Status", 500)},
-        "/v1/reload": {"post": {**reload, "security": [{"push": []}]}},
-        "/v1/schema": {"get": _operation("schema", "JSON Schema of a row, of the live release", "JsonSchema", 503)},
-        "/livez": {"get": _operation("livez", "Is the process alive?", "Health", 500)},
-        "/readyz": {"get": _operation("readyz", "Does it answer a recorded request rightly?", "Health", 503)},
+        "/v1/model": {"get": operation("model", "What is live, and why not what ought to be", status, *guarded)},
+        "/v1/reload": {"post": {**look, "security": [{"key": []}, {"bearer": []}]}},
+        "/v1/schema": {
+            "get": operation(
+                "schema", "JSON Schema of a row, of the live release", content("Done", "JsonSchema"), *guarded, 503
+            )
+        },
+        "/metrics": {"get": operation("metrics", "Figures for Prometheus", figures, *guarded)},
+        "/livez": {"get": {**operation("livez", "Is the process alive?", health, 429, 500), "security": ANYBODY}},
+        "/readyz": {
+            "get": {
+                **operation("readyz", "Does it answer a recorded request rightly?", health, 429, 500, 503),
+                "security": ANYBODY,
+            }
+        },
     }
 
 
-def _operation(name: str, summary: str, answer: str, *problems: int) -> Document:
-    refused = {str(status): {"$ref": "#/components/responses/Problem"} for status in problems}
-    return {"operationId": name, "summary": summary, "responses": {"200": _content("Done", answer), **refused}}
-
-
-def _content(description: str, schema: str, media_type: str = "application/json") -> Document:
-    return {"description": description, "content": {media_type: {"schema": _ref(schema)}}}
-
-
-def _ref(name: str) -> Document:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _request(release: LoadedRelease | None) -> Document:
-    row = {"type": "object"} if release is None else row_schema(release.schema)
-    example = {} if release is None else example_row(release.schema)
-    rows = {"type": "array", "minItems": 1, "items": _ref("Row")}
-    return {"Row": row, "PredictRequest": {**_object(rows=rows), "examples": [{"rows": [example]}]}}
-
-
-def _answer(release: LoadedRelease | None) -> Document:
-    schema = Schema((), "") if release is None else release.schema
-    number = {"type": "number", "description": schema.output_unit}
-    return {
-        "Prediction": _object(**dict.fromkeys(schema.outputs, number)),
-        "Predictions": _object(
-            predictions={"type": "array", "items": _ref("Prediction")},
-            model={"type": "string"},
-            version={"type": "integer"},
-            digest={"type": "string"},
-            unit={"type": "string"},
-        ),
-    }
-
-
-def _fixed() -> Document:
+def _schemas() -> Document:
     text, code = {"type": "string"}, {"type": "string", "enum": list(PROBLEMS)}
-    row_error = _object(row={"type": "integer"}, column=text, code=text, message=text)
-    known = _object(type=text, title=text, status={"type": "integer"}, code=code, detail=text)
-    known["properties"]["errors"] = {"type": "array", "items": row_error}
+    row_error = object_of(row={"type": "integer"}, column=text, code=text, message=text)
+    problem = object_of(type=text, title=text, status={"type": "integer"}, code=code, detail=text)
+    problem["properties"]["errors"] = {"type": "array", "items": ref("RowError")}
     return {
-        "Problem": known,
-        "Status": _object(**{name: {} for name in Status.__dataclass_fields__}),
-        "Health": _object(status=text),
+        "RowError": row_error,
+        "Problem": problem,
+        "Status": object_of(**{name: {} for name in Status.__dataclass_fields__}),
+        "Health": object_of(status=text),
         "JsonSchema": {"type": "object"},
     }
-
-
-def _object(**properties: Any) -> Document:
-    return {"type": "object", "properties": properties, "required": list(properties)}

@@ -12,9 +12,13 @@ from onnxruntime import InferenceSession
 
 from pipeline.contract.bundle import Golden
 from pipeline.contract.schema import RowError, RowsInvalid, Schema
+from serving.batch import Batch
 from serving.errors import ServingError
+from serving.notes import Observer
+from serving.row_decoder import RowDecoder
 
 Answers = Mapping[str, npt.NDArray[np.float64]]
+AnswerTable = npt.NDArray[np.float64]  # (rows, outputs of the schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,15 @@ class LoadedRelease:
     schema: Schema
     golden: Golden = field(repr=False)
     session: InferenceSession = field(repr=False)
+    decoder: RowDecoder = field(init=False, repr=False)
+    observer: Observer = field(init=False, repr=False)
+    headers: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        named = ((b"x-model-version", str(self.version).encode()), (b"x-model-digest", self.digest.encode()))
+        object.__setattr__(self, "headers", named)
+        object.__setattr__(self, "decoder", RowDecoder(self.schema))
+        object.__setattr__(self, "observer", Observer(self.schema))
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """One array of shape (n,) for each output, in the schema's order and unit; every value is finite.
@@ -39,18 +52,24 @@ class LoadedRelease:
         Raises:
             RowsInvalid: rows do not fit the schema, or the model has no finite answer for them.
         """
-        arrays = self.schema.arrays(rows)
-        outputs = self.session.run(list(self.schema.outputs), arrays)
-        answers = {name: np.reshape(found, -1) for name, found in zip(self.schema.outputs, outputs, strict=True)}
-        _check(answers, len(rows))
-        return answers
+        table = self.run(Batch.of(self.schema.arrays(rows), len(rows)))
+        check_finite(table)
+        return dict(zip(self.schema.outputs, table.T, strict=True))
+
+    def run(self, batch: Batch) -> AnswerTable:
+        """One row of answers for each row of the batch; they may be NaN or infinite."""
+        outputs = self.session.run(self.schema.outputs, batch.arrays(self.schema))
+        for name, values in zip(self.schema.outputs, outputs, strict=True):
+            if values.size != batch.count or values.dtype != np.float64:
+                raise ServingError(
+                    f"the model answered {name} as {values.dtype}{list(values.shape)} for {batch.count} rows"
+                )
+        return np.column_stack([np.reshape(values, -1) for values in outputs])
 
 
-def _check(answers: Answers, count: int) -> None:
-    for name, values in answers.items():
-        if values.shape != (count,) or values.dtype != np.float64:
-            raise ServingError(f"the model answered {name} as {values.dtype}{list(values.shape)} for {count} rows")
-    finite = np.all([np.isfinite(values) for values in answers.values()], axis=0)
-    if not finite.all():
+def check_finite(table: AnswerTable) -> None:
+    """Raises ``RowsInvalid`` for the rows that the model has no finite answer to."""
+    if not np.isfinite(table).all():
         message = "the model has no finite answer for this row"
-        raise RowsInvalid([RowError(int(row), "", "no_price", message) for row in np.flatnonzero(~finite)])
+        rows = np.flatnonzero(~np.isfinite(table).all(axis=1))
+        raise RowsInvalid([RowError(int(row), "", "no_price", message) for row in rows])

@@ -17,7 +17,8 @@ MAX_ERRORS = 100
 PROBLEMS = {
     "not_json": (400, "The body is not strict JSON"),
     "bad_request": (400, "The request cannot be read"),
-    "unauthorized": (401, "A push needs the push token"),
+    "unauthorized": (401, "You must say who you are"),
+    "forbidden": (403, "You may not do this"),
     "push_disabled": (403, "This process takes no pushes"),
     "not_found": (404, "There is nothing at this address"),
     "method_not_allowed": (405, "This address does not take this method"),
@@ -27,9 +28,12 @@ PROBLEMS = {
     "wrong_shape": (422, "The body has the wrong shape"),
     "no_rows": (422, "There are no rows"),
     "rows_invalid": (422, "Some rows cannot be used"),
+    "throttled": (429, "You ask too often"),
     "internal_error": (500, "Something went wrong here"),
     "no_release": (503, "No release is live yet"),
     "not_ready": (503, "This process is not ready"),
+    "overloaded": (503, "Too many requests are under way"),
+    "keys_unavailable": (503, "The token cannot be checked now"),
 }
 
 
@@ -49,7 +53,10 @@ def problem(code: str, detail: str, headers: Mapping[str, str] | None = None, **
     return Response(to_json({**document, **more}), status, headers, media_type="application/problem+json")
 
 
-def rows_problem(errors: Sequence[RowError]) -> Response:
+def rows_problem(errors: Sequence[RowError], **more: Any) -> Response:
     """What is wrong with which rows; the first hundred errors are spelled out."""
-    detail = f"{len(errors)} errors in {len({error.row for error in errors})} rows"
-    return problem("rows_invalid", detail, errors=[asdict(error) for error in errors[:MAX_ERRORS]])
+    return problem("rows_invalid", rows_detail(errors), errors=[asdict(error) for error in errors[:MAX_ERRORS]], **more)
+
+
+def rows_detail(errors: Sequence[RowError]) -> str:
+    return f"{len(errors)} errors in {len({error.row for error in errors})} rows"

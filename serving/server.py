@@ -8,7 +8,7 @@ import time
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from serving.app import PriceApp
 
 from serving.errors import SettingsInvalid
 from serving.settings import Settings
@@ -22,7 +22,7 @@ class DrainingServer(uvicorn.Server):
     uvicorn by itself cuts connections that are kept alive. A second signal, or Ctrl-C, stops at once.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: PriceApp, settings: Settings) -> None:
         # our log has one line where something happens, not one a request
         config = uvicorn.Config(
             app, access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=GRACEFUL_SECONDS

@@ -13,7 +13,15 @@ from tests.serving.process import REPOSITORY
 FORBIDDEN = ["sklearn", "pandas", "mlflow", "onnx", "airflow", "skl2onnx", "boto3", "scipy"]
 
 
-CONTRACT = ["", ".contract", ".contract.bundle", ".contract.channel", ".contract.schema", ".contract.status"]
+CONTRACT = [
+    "",
+    ".contract",
+    ".contract.bundle",
+    ".contract.channel",
+    ".contract.column",
+    ".contract.schema",
+    ".contract.status",
+]
 
 
 def test_no_training_library_and_no_step_of_the_pipeline_is_imported():

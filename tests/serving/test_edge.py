@@ -1,4 +1,4 @@
-"""serving/middleware.py"""
+"""serving/edge.py"""
 
 import dataclasses
 

@@ -1,0 +1,92 @@
+"""What all doors share: a body becomes checked rows, rows become answers, answers become a body.
+
+A door is a file beside this one. It has a function that reads (``Read``), routes whose endpoints are
+``through(Door(...))``, and the part of the OpenAPI document that describes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.batch import Batch
+from serving.body import read_body
+from serving.errors import RequestRefused
+from serving.release import AnswerTable, LoadedRelease
+from serving.runner import INLINE_ROWS
+from serving.service import Service
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Headers = Mapping[bytes, bytes]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+# What is larger is read in a thread, so that the event loop is never held for longer than about a millisecond.
+INLINE_BYTES = 32_768
+
+
+class Asked(Protocol):
+    """A request that was read: its rows, and how its answers are written."""
+
+    @property
+    def batch(self) -> Batch: ...
+
+    def reply(self, answers: AnswerTable) -> Response: ...
+
+
+# (the release that will answer, headers, body, rows allowed) to what was asked; raises RequestRefused, RowsInvalid
+Read = Callable[[LoadedRelease, Headers, bytes, int], Asked]
+
+
+def no_more(code: str, detail: str) -> dict[str, Any]:
+    """A problem document as it is, for doors whose clients look for nothing else in it."""
+    del code, detail
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """``problem_members`` (code, detail) are what the door's own clients look for in an error, beside problem+json."""
+
+    name: str
+    read: Read
+    problem_members: Callable[[str, str], Mapping[str, Any]] = no_more
+
+
+def through(door: Door) -> Endpoint:
+    """The endpoint of a door: the one way from a request to its answer."""
+
+    async def endpoint(request: Request) -> Response:
+        scope = request.scope
+        scope["door"] = door
+        service: Service = scope["service"]
+        headers: Headers = scope["fields"]
+        body = await read_body(request.receive, headers.get(b"content-length"), service.settings.max_body_bytes)
+        scope["caller"].accept_body(body)
+        with service.runner.place():
+            release = scope["release"] = service.slot.take()  # for the headers of this answer, too
+            large = len(body) > INLINE_BYTES
+            asked = await _call(large, door.read, release, headers, body, service.settings.max_rows)
+            scope["rows"] = asked.batch.count
+            answers = await service.runner.run(release, asked.batch)
+            return await _call(asked.batch.count > INLINE_ROWS, asked.reply, answers)
+
+    return endpoint
+
+
+async def _call(in_thread: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await run_in_threadpool(function, *args, **kwargs) if in_thread else function(*args, **kwargs)
+
+
+def check_json_type(headers: Headers) -> None:
+    """A body that says it is something else, or compressed, is refused. Saying nothing is fine."""
+    kind = headers.get(b"content-type", b"application/json")
+    if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
+        raise RequestRefused("not_json_type", "send the header 'Content-Type: application/json'")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise RequestRefused("not_json_type", "send the body without Content-Encoding")
