@@ -27,6 +27,7 @@ from pipeline.errors import ModelRefused
 from pipeline.hostile import hostile_rows, thresholds
 from pipeline.parity import Parity, check
 from pipeline.scoring import Scorer
+from pipeline.seen_values import with_seen
 from pipeline.store import Store
 from pipeline.workspace import Ref, Workspace, code_digest, key_of, lock_digest, read_file
 
@@ -87,7 +88,7 @@ def _bundle(dataset: Dataset, store: Store, trained: Ref) -> Bundle:
     # that the train step handed over.
     pipeline = joblib.load(io.BytesIO(read_file(store, trained, MODEL)))
     rows = pd.read_parquet(io.BytesIO(read_file(store, trained, ROWS)))
-    schema = dataset.schema(facts["with_baseline"])
+    schema = with_seen(dataset.schema(facts["with_baseline"]), pipeline, rows)
     model = to_onnx(pipeline, schema)
     scorer = _scorer(model, schema)
     hostile, _ = prove(pipeline, scorer, schema, hostile_rows(schema, thresholds(pipeline), rows))

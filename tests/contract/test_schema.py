@@ -1,7 +1,9 @@
 """pipeline/contract/schema.py"""
 
+import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +116,24 @@ def test_unknown_names_cannot_hold_a_server(rows):
 def test_a_schema_survives_json():
     """to_dict and from_dict are each other's inverse."""
     assert Schema.from_dict(SCHEMA.to_dict()) == SCHEMA
+
+
+def test_what_a_model_has_seen_survives_json():
+    """Usual bounds and known texts come back as they were, through text too."""
+    seen = Schema((replace(YEAR, usual_minimum=1994.0, usual_maximum=2015.0), replace(MAKE, known=("", "Ford"))), "USD")
+    assert Schema.from_dict(json.loads(json.dumps(seen.to_dict()))) == seen
+
+
+def test_a_schema_of_an_older_manifest_is_read():
+    """One that does not say what the model has seen: nothing is told of it."""
+    old = SCHEMA.to_dict()
+    for column in old["inputs"]:
+        for name in ("usual_minimum", "usual_maximum", "known"):
+            del column[name]
+    assert Schema.from_dict(old) == SCHEMA
+    assert {(column.usual_minimum, column.usual_maximum, column.known) for column in SCHEMA.inputs} == {
+        (None, None, ())
+    }
 
 
 @pytest.mark.parametrize(

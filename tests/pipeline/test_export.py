@@ -12,6 +12,7 @@ from pipeline.contract import bundle as bundles
 from pipeline.errors import DataInvalid, ModelRefused
 from pipeline.export import export
 from pipeline.scoring import Scorer
+from pipeline.seen_values import with_seen
 from pipeline.workspace import INDEX, read_file
 from tests.pipeline.fitted_model import DATASET, cars, fitted, one_thread, put  # noqa: F401  a fixture
 
@@ -35,7 +36,8 @@ def test_the_bundle_holds_the_model_the_facts_and_the_parity(store, pipeline, ro
     exported = export(DATASET, store, put(store, pipeline, rows))
     manifest = read(store, exported).manifest
     assert (manifest.model_name, manifest.data_day, manifest.fingerprint) == ("toy_price", "2015-06-10", "f1")
-    assert manifest.schema == DATASET.schema(True)
+    assert manifest.schema == with_seen(DATASET.schema(True), pipeline, rows)
+    assert all(column.known or column.usual_maximum for column in manifest.schema.inputs)
     assert manifest.metrics["mae"] == 1.5
     assert manifest.metrics["parity"]["rows"] == exported.rows > len(rows) + 100
     assert manifest.metrics["parity"]["max_relative_difference"] == exported.parity_max_rel < 1e-12
