@@ -44,7 +44,16 @@ OPTIONS = $(if $(SOURCE),--source '$(SOURCE)') $(if $(DAY),--day '$(DAY)') $(if 
 	$(if $(PORT_MLFLOW),--port-mlflow '$(PORT_MLFLOW)') $(if $(PORT_SERVING),--port-serving '$(PORT_SERVING)')
 PYTEST ?=
 
-.PHONY: help run stop test test-e2e check fix lock clean python ready
+# BENCH chooses parts of `make bench`, PEERS whom to measure beside us; a peer has an environment of its own.
+COMMA := ,
+BENCH_OPTIONS = $(if $(BENCH),--parts '$(BENCH)') $(if $(PEERS),--peers '$(PEERS)') $(if $(SECONDS),--seconds '$(SECONDS)') \
+	$(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(BENCH_SOURCE),--source '$(BENCH_SOURCE)') $(if $(BENCH_DAY),--day '$(BENCH_DAY)') \
+	$(if $(BENCH_WINDOW_DAYS),--window-days '$(BENCH_WINDOW_DAYS)')
+BENCH_PEERS := fastapi mlserver bentoml ray
+BENCH_CHOSEN = $(filter $(or $(subst $(COMMA), ,$(PEERS)),$(BENCH_PEERS)),$(BENCH_PEERS))
+BENCH_NEEDED = $(if $(filter a b,$(or $(subst $(COMMA), ,$(BENCH)),a b)),$(BENCH_CHOSEN))
+
+.PHONY: help run stop test test-e2e check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,8 +82,12 @@ fix: $(DEV) ## let ruff format and mend the code
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+bench: $(MAIN) $(SERVING) ## measure serving beside its peers, 20 minutes (BENCH=a,c PEERS=fastapi,mlflow BENCH_SOURCE=folder:PATH ...)
+	@for peer in $(BENCH_NEEDED); do $(MAKE) --silent bench-$$peer || echo "$$peer cannot be installed here and is left out"; done
+	@.venv-serving/bin/python -m benchmarks.serving $(BENCH_OPTIONS)
+
 lock: $(UV) ## write requirements/*.lock anew from the .in files beside them
-	@for name in main dev serving serving-test; do $(UV) pip compile --quiet --universal --python-version 3.11 \
+	@for name in main dev serving serving-test $(BENCH_PEERS:%=bench-%); do $(UV) pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header $(R)/$$name.in -o $(R)/$$name.lock; done
 
 clean: stop ## remove the environments and all state, data and models of `make run`
@@ -110,3 +123,11 @@ $(SERVING): | $(UV)
 $(SERVING_TEST): | $(UV)
 	$(call environment,.venv-serving-test,$(R)/serving-test.lock)
 	@touch $@
+
+define peer_environment
+bench-$(1): .gavel/bench/$(1)/made-from-$(call sum,$(R)/bench-$(1).lock)
+.gavel/bench/$(1)/made-from-$(call sum,$(R)/bench-$(1).lock): | $(UV)
+	$$(call environment,.gavel/bench/$(1),$(R)/bench-$(1).lock)
+	@touch $$@
+endef
+$(foreach peer,$(BENCH_PEERS),$(eval $(call peer_environment,$(peer))))
