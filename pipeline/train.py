@@ -127,7 +127,7 @@ def _files(dataset: Dataset, store: Store, prepared: Ref, fingerprint: str) -> d
     family, model, compared = _evaluate(dataset, transformer, arrays, facts["options"])
     parts = {name: rows[rows[DAY].isin(days)].reset_index(drop=True) for name, days in facts["split"].items()}
     table = _predictions(dataset, parts["train"], parts["test"], model.predict(arrays["test_X"]))
-    released = _release(dataset, store, prepared, family, model, facts["options"])
+    released = _release(dataset, store, prepared, family, _held_out_offsets(model, arrays), facts["options"])
     metrics = {
         "rows": {name: facts["rows"][name] for name in ("train", "calibration", "test")},
         "test_days": facts["split"]["test"],
@@ -183,18 +183,21 @@ def _evaluate(
     return family, model, compared
 
 
+def _held_out_offsets(model: IntervalRegressor, arrays: Arrays) -> tuple[float, float]:
+    """The offsets that all days ask for which the evaluated model has not learned from, the newest among them."""
+    X = np.vstack([arrays["calibration_X"], arrays["test_X"]])
+    return model.offsets_for(X, np.concatenate([arrays["calibration_y"], arrays["test_y"]]))
+
+
 def _release(
-    dataset: Dataset, store: Store, prepared: Ref, family: str, evaluated: IntervalRegressor, options: dict[str, Any]
+    dataset: Dataset, store: Store, prepared: Ref, family: str, offsets: tuple[float, float], options: dict[str, Any]
 ) -> Pipeline:
-    """The same recipe fitted on all days, with the offset that the evaluation's held-out days ask for."""
+    """The same recipe fitted on all days, with the ``offsets`` of the evaluation's held-out days."""
     transformer, arrays = _fit_of(store, prepared, "release")
     point = candidates(options["seed"])[family]
     model = interval_model(dataset, point, transformer.get_feature_names_out(), options)
     model.fit_point(arrays["train_X"], arrays["train_y"]).fit_bounds(arrays["train_X"], arrays["train_y"])
-    _, held_out = _fit_of(store, prepared, "evaluation")
-    X = np.vstack([held_out["calibration_X"], held_out["test_X"]])
-    y = np.concatenate([held_out["calibration_y"], held_out["test_y"]])
-    model.offsets_ = evaluated.offsets_for(X, y)
+    model.offsets_ = offsets
     return Pipeline([*transformer.steps, ("price", model)])
 
 

@@ -127,6 +127,16 @@ def test_the_released_model_has_the_interval_of_the_held_out_days(made: tuple[St
         np.testing.assert_array_equal(again.predict_point(X), released.predict_point(X))
 
 
+def test_each_prepared_file_is_read_once(made: tuple[Store, Ref, Ref], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The matrices of real data are tens of megabytes each."""
+    store, prepared, _ = made
+    read: list[str] = []
+    monkeypatch.setattr(train_module, "read_file", lambda *of: read.append(of[-1]) or read_file(*of))
+    with small_models(), threadpool_limits(1):
+        train_module._files(DATASET, store, prepared, "f")
+    assert sorted(read) == sorted(set(read))
+
+
 def test_every_feature_has_an_importance(made: tuple[Store, Ref, Ref]) -> None:
     """How much worse the price gets when the column is shuffled: the guide price matters most."""
     store, _, trained = made
