@@ -1,6 +1,6 @@
 """The price model: a point estimate and an 80 % interval around it, from one dense matrix of doubles.
 
-Not here: what the matrix holds (``pipeline/features.py``) or which rows it learns from (``pipeline/preprocess.py``).
+Not here: what the matrix holds and which rows it learns from (``pipeline/preprocess.py``).
 """
 
 from __future__ import annotations

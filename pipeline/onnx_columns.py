@@ -1,8 +1,8 @@
 """The learned ColumnTransformers as ONNX nodes: raw columns to codes, groups of codes to what is known of them.
 
 Every operation is the one that Python does, in its order, so the features are equal to the last bit: a feature
-that is off by one bit can take another branch of a tree. Not here: the same in Python (``pipeline/features.py``),
-how groups are looked up (``pipeline/onnx_groups.py``).
+that is off by one bit can take another branch of a tree. Not here: the same in Python (``category_codes.py``,
+``peer_statistics.py``, ``group_effects.py``), how groups are looked up (``pipeline/onnx_groups.py``).
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import FunctionTransformer
 
+from pipeline.category_codes import CategoryCodes
 from pipeline.errors import ModelRefused
-from pipeline.features import CategoryCodes, Group, GroupEffects, GroupTable, PeerStatistics
+from pipeline.group_effects import GroupEffects
+from pipeline.group_table import Group, GroupTable
 from pipeline.onnx_graph import ML, GraphWriter, tensor
 from pipeline.onnx_groups import Wanted, look_up
+from pipeline.peer_statistics import PeerStatistics
 
 Blocks = list[tuple[Any, list[Any]]]
 

@@ -1,7 +1,7 @@
 """Groups of integer-valued columns, looked up in tables, as ONNX nodes.
 
 All groups share their nodes, because a single row spends its time on the number of nodes. Not here: the same in
-Python (``GroupTable`` in ``pipeline/features.py``), what becomes of the answers (``pipeline/onnx_columns.py``).
+Python (``GroupTable`` in ``pipeline/group_table.py``), what becomes of the answers (``pipeline/onnx_columns.py``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ModelRefused
-from pipeline.features import Group, GroupTable
+from pipeline.group_table import Group, GroupTable
 from pipeline.onnx_graph import ML, GraphWriter, cast_type, tensor
 
 Integers = npt.NDArray[np.int64]

@@ -19,11 +19,14 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from pipeline.category_codes import CategoryCodes
 from pipeline.cleaning import DAY, RuleCount, clean, for_training
 from pipeline.contract.bundle import to_json
 from pipeline.datasets.declaration import Categorical, Dataset, Numeric
-from pipeline.features import CategoryCodes, Group, GroupEffects, PeerStatistics
+from pipeline.group_effects import GroupEffects
+from pipeline.group_table import Group
 from pipeline.partitions import Partition, read_partition, read_window
+from pipeline.peer_statistics import PeerStatistics
 from pipeline.store import Store
 from pipeline.workspace import Ref, Workspace, code_digest, key_of, lock_digest
 

@@ -13,8 +13,8 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from pipeline.category_codes import CategoryCodes
 from pipeline.contract.schema import Column, Schema
-from pipeline.features import CategoryCodes
 from pipeline.onnx_columns import blocks
 
 USUAL_FROM, USUAL_TO = 0.001, 0.999

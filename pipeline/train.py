@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.cleaning import DAY
 from pipeline.contract.bundle import to_json
 from pipeline.datasets.declaration import Dataset
-from pipeline.features import EFFECTS
+from pipeline.group_effects import EFFECTS
 from pipeline.metrics import ACTUAL, BASELINE, HIGH, LOW, PRICE, REFERENCE, by_slice, measure, of_guess, of_model
 from pipeline.model import COVERAGE, IntervalRegressor
 from pipeline.store import Store

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from pipeline.datasets.declaration import Categorical, Dataset, Numeric, SaleDate
-from pipeline.features import EFFECTS
+from pipeline.group_effects import EFFECTS
 from pipeline.model import IntervalRegressor
 from pipeline.preprocess import Options, build_transformer, relative_target
 from pipeline.store import Store

@@ -23,11 +23,11 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from pipeline.category_codes import CategoryCodes
 from pipeline.contract.schema import Column, Schema
 from pipeline.conversion import to_onnx
 from pipeline.errors import ModelRefused
 from pipeline.export import prove
-from pipeline.features import CategoryCodes
 from pipeline.hostile import hostile_rows, thresholds
 from pipeline.onnx_columns import Sources, _codes, write_columns
 from pipeline.scoring import Scorer, arrays

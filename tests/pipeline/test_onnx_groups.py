@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelRefused
-from pipeline.features import GroupTable
+from pipeline.group_table import GroupTable
 from pipeline.onnx_groups import Wanted, look_up
 from tests.pipeline.onnx_parts import answer
 

@@ -20,7 +20,7 @@ from pipeline import preprocess as preprocess_module
 from pipeline.contract.bundle import sha256
 from pipeline.datasets import house_prices
 from pipeline.errors import DataInvalid
-from pipeline.features import EFFECTS, GroupEffects
+from pipeline.group_effects import EFFECTS, GroupEffects
 from pipeline.partitions import keep, write_window
 from pipeline.preprocess import (
     CALIBRATION_ROWS,

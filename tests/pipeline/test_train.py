@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline import train as train_module
 from pipeline.errors import DataInvalid
-from pipeline.features import EFFECTS
+from pipeline.group_effects import EFFECTS
 from pipeline.metrics import measure, of_guess, of_model
 from pipeline.store import Store, open_store
 from pipeline.train import METRICS, PREDICTIONS, ROWS, candidates, interval_model, quantile, train

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import datasets
 from pipeline.datasets.declaration import RESERVED, Categorical, Dataset, Numeric, SaleDate, Slice
-from pipeline.features import EFFECTS
+from pipeline.group_effects import EFFECTS
 
 BIKES: dict[str, Any] = {
     "name": "bikes",
