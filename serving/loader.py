@@ -1,12 +1,13 @@
 """From the bytes of a release to a ``LoadedRelease`` that has already answered, or a refusal with the reason.
 
-Not here: which release is wanted, or what is live. ``load`` is the seam for stricter checks: whatever calls it
-needs a function of (model, release, files) that raises ``ReleaseRefused``.
+Everything here runs in this process: ``trial.py`` calls it in a child first. Not here: which release is wanted, what is
+live, what a graph may hold (``graph_check.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import onnxruntime
@@ -14,77 +15,87 @@ import onnxruntime
 from pipeline.contract import bundle as bundles
 from pipeline.contract.bundle import Bundle, BundleInvalid
 from pipeline.contract.channel import Release
-from pipeline.contract.schema import Schema
 from serving import golden
 from serving.errors import ReleaseRefused
+from serving.graph_check import check_graph
 from serving.release import LoadedRelease
 
-WARM_UP_ROWS = (1, 64, 1_000)
-TENSORS = {"numeric": "tensor(double)", "categorical": "tensor(string)"}
+# Only the first run of a size is slow. What memory a large one takes is for the trial to find out.
+WARM_UP_ROWS = (1, 64)
+TRIAL_ROWS = (*WARM_UP_ROWS, 1_000)
 MAX_REASON = 500
 
 
 def load(model: str, release: Release, files: Mapping[str, bytes]) -> LoadedRelease:
-    """Verify, build the session from the verified bytes, compare golden answers, warm up.
+    """All checks in their order: checksums, graph, session from the verified bytes, golden rows, warm-up.
 
     Raises:
         ReleaseRefused: a check failed; the message says which.
     """
+    bundle = verify(model, release, files)
+    with _refusing():
+        check_graph(bundle.model, bundle.manifest.schema)
+    return start(release, bundle, TRIAL_ROWS)
+
+
+def verify(model: str, release: Release, files: Mapping[str, bytes]) -> Bundle:
+    """The bundle of ``files`` when it is the one that ``release`` names, of ``model``, to the last byte.
+
+    Raises:
+        ReleaseRefused: it is not.
+    """
+    with _refusing():
+        bundle = bundles.read(files, release.digest)
+        if bundle.manifest.model_name != model:
+            raise ReleaseRefused(f"the release is of the model {bundle.manifest.model_name!r}, not {model!r}")
+        return bundle
+
+
+def start(release: Release, bundle: Bundle, sizes: Sequence[int] = WARM_UP_ROWS) -> LoadedRelease:
+    """A verified and checked bundle as something that has answered its golden rows.
+
+    Raises:
+        ReleaseRefused: it cannot be loaded, or answers otherwise than recorded.
+    """
+    with _refusing():
+        manifest, now = bundle.manifest, datetime.now(UTC).isoformat(timespec="milliseconds")
+        loaded = LoadedRelease(
+            manifest.model_name,
+            release.version,
+            release.digest,
+            manifest.data_day,
+            now,
+            manifest.schema,
+            bundle.golden,
+            _session(bundle.model),
+        )
+        _prove(loaded, sizes)
+        return loaded
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        return _load(model, release, files)
+        yield
     except (ReleaseRefused, BundleInvalid) as error:
-        raise ReleaseRefused(str(error)) from error
+        raise ReleaseRefused(str(error)[:MAX_REASON]) from error
     except Exception as error:  # whatever a strange model makes onnxruntime raise, it is the release's fault
         reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
         raise ReleaseRefused(f"the model cannot be loaded: {reason}") from error
 
 
-def _load(model: str, release: Release, files: Mapping[str, bytes]) -> LoadedRelease:
-    bundle = bundles.read(files, release.digest)
-    manifest = bundle.manifest
-    if manifest.model_name != model:
-        raise ReleaseRefused(f"the release is of the model {manifest.model_name!r}, not {model!r}")
-    session = _session(bundle)
-    _check_signature(session, manifest.schema)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    loaded = LoadedRelease(
-        model, release.version, release.digest, manifest.data_day, now, manifest.schema, bundle.golden, session
-    )
-    _prove(loaded)
-    return loaded
-
-
-def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
+def _session(model: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # many requests at once use the cores better than many threads for one
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong comes as an exception
-    return onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _check_signature(session: onnxruntime.InferenceSession, schema: Schema) -> None:
-    wanted = {column.name: TENSORS[column.kind] for column in schema.inputs}
-    if not schema.inputs or len(wanted) != len(schema.inputs):
-        raise ReleaseRefused("the manifest's columns must be there, each with its own name")
-    _compare("input", {node.name: node.type for node in session.get_inputs()}, wanted)
-    outputs = {node.name: node.type for node in session.get_outputs()}
-    _compare("output", outputs, dict.fromkeys(schema.outputs, "tensor(double)"))
-    for node in session.get_inputs():
-        if len(node.shape) != 2 or node.shape[1] != 1 or isinstance(node.shape[0], int):  # noqa: PLR2004 rank
-            raise ReleaseRefused(f"the model's input {node.name} has shape {node.shape}, it must be [N, 1]")
-
-
-def _compare(what: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            has, must = found.get(name, "missing"), wanted.get(name, "missing")
-            raise ReleaseRefused(f"{what} {name} is {has} in the model and {must} in the manifest")
-
-
-def _prove(release: LoadedRelease) -> None:
+def _prove(release: LoadedRelease, sizes: Sequence[int]) -> None:
     wrong = golden.mismatch(release)
     if wrong:
         raise ReleaseRefused(wrong)
     rows = release.golden.rows
-    for count in WARM_UP_ROWS:
+    for count in sizes:
         release.predict([rows[i % len(rows)] for i in range(count)])

@@ -1,6 +1,7 @@
 """Makes what is live what ought to be live: looks at the channel, loads, swaps, remembers what it refused and why.
 
-Not here: how a release is read (``source.py``) or judged (``loader.py``). ``poll_once`` decides, ``run`` repeats.
+Not here: how a release is read (``source.py``) or judged (``trial.py``, ``loader.py``). ``poll_once`` decides, ``run``
+repeats.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -16,9 +18,10 @@ from dataclasses import dataclass, replace
 from pipeline.contract.channel import Channel, Release
 from pipeline.contract.status import Refusal, Status
 from serving.errors import ReleaseRefused, StoreUnavailable
+from serving.last_good import LastGood
 from serving.memory import release_memory
 from serving.release import LoadedRelease
-from serving.slot import Slot
+from serving.slot import Slot, is_of
 from serving.source import Source
 
 log = logging.getLogger(__name__)
@@ -49,14 +52,27 @@ class Findings:
 
 
 class Reconciler:
-    """Follows the channel of ``source`` into ``slot``. On any failure the old release keeps answering."""
+    """Follows the channel of ``source`` into ``slot``. On any failure the old release keeps answering.
+
+    With ``last_good``, what went live is kept there, and is served from there while the store is away at the start.
+    """
 
     def __init__(
-        self, source: Source, load: Load, slot: Slot, seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        source: Source,
+        load: Load,
+        slot: Slot,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        last_good: LastGood | None = None,
     ) -> None:
         self._source, self._load, self._slot = source, load, slot
         self._seconds, self._clock = seconds, clock
         self._findings = Findings()
+        self._last_good = self._last_good_at_start = last_good
+        self._to_keep: tuple[Release, Mapping[str, bytes] | None] | None = None
+        self._leaving: weakref.ref[object] | None = None  # the session of the release that left last
+        self._trim = False
         self._hints: deque[Future[None]] = deque()
         self._wake = threading.Event()
         self._stopping = False
@@ -84,6 +100,9 @@ class Reconciler:
         except Exception:
             log.exception("looking at the channel failed unexpectedly")
             self._findings = replace(self._findings, store_error="an unexpected error; the log has it")
+        if self._slot.live is None and (self._findings.store_error or self._findings.refusal):
+            self._start_with_last_good()
+        self._give_memory_back()
         now = self._findings.store_error
         if now != before.store_error:
             log.log(logging.WARNING if now else logging.INFO, now or "the release store can be read again")
@@ -93,13 +112,15 @@ class Reconciler:
         if channel is None:
             return found
         wanted, live = channel.champion, self._slot.live
-        if wanted is None or (live and (live.version, live.digest) == (wanted.version, wanted.digest)):
+        if wanted is None or (live and is_of(live, wanted)):
+            return replace(found, generation=channel.generation)
+        if self._slot.go_back(wanted):
+            self._to_keep = (wanted, None)
+            self._log_live(wanted, channel.generation, self._clock())
             return replace(found, generation=channel.generation)
         if self._quarantined(wanted, channel.generation):
             return found
-        found = self._go_live(wanted, channel.generation)
-        release_memory()  # of the release that left, or of the one that was refused
-        return found
+        return self._go_live(wanted, channel.generation)
 
     def _quarantined(self, release: Release, generation: int) -> bool:
         known = self._findings.quarantine
@@ -113,18 +134,62 @@ class Reconciler:
             # who deploys it once more must not read why it was refused the last time while it is being loaded
             self._findings = replace(self._findings, refusal=None)
         try:
-            self._slot.swap(self._load(self._source.model, wanted, self._source.files(wanted)))
+            files = self._source.files(wanted)
+            self._swap(self._load(self._source.model, wanted, files))
         except ReleaseRefused as error:
             return self._refuse(wanted, generation, str(error))
-        fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation}
-        log.info("release live", extra={"fields": {**fields, "seconds": round(self._clock() - started, 3)}})
+        self._to_keep = (wanted, files)
+        self._log_live(wanted, generation, started)
         return Findings(generation=generation)
+
+    def _swap(self, release: LoadedRelease) -> None:
+        leaving = self._slot.swap(release)
+        self._leaving = weakref.ref(leaving.session) if leaving else None
+        self._trim = True
+
+    def _give_memory_back(self) -> None:
+        """Once what left is really gone: requests that still hold it are waited for from look to look."""
+        if self._trim and (self._leaving is None or self._leaving() is None):
+            self._trim = False
+            release_memory()
+
+    def _log_live(self, release: Release, generation: int | None, started: float) -> None:
+        seconds = round(self._clock() - started, 3)
+        fields = {"version": release.version, "digest": release.digest, "generation": generation, "seconds": seconds}
+        log.info("release live", extra={"fields": fields})
+
+    def _start_with_last_good(self) -> None:
+        """Answer with what this replica answered with before, if that is still good; tried once."""
+        last_good, self._last_good_at_start = self._last_good_at_start, None
+        kept = last_good.read() if last_good else None
+        if kept is None:
+            return
+        release, files = kept
+        started = self._clock()
+        try:
+            self._swap(self._load(self._source.model, release, files))
+        except (ReleaseRefused, StoreUnavailable) as error:
+            log.warning(f"the last good release is ignored: {error}")
+            return
+        self._log_live(release, None, started)
+
+    def keep_last_good(self) -> None:
+        """Write down what went live at the last look. After the look, because nobody shall wait for the disk."""
+        to_keep, self._to_keep = self._to_keep, None
+        if to_keep is None or self._last_good is None:
+            return
+        release, files = to_keep
+        try:
+            self._last_good.keep(release, files or self._source.files(release))
+        except (ReleaseRefused, StoreUnavailable) as error:
+            log.warning(f"the last good release is not kept: {error}")
 
     def _refuse(self, wanted: Release, generation: int, reason: str) -> Findings:
         fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation, "reason": reason}
         log.error("release refused", extra={"fields": fields})
         known = self._findings.quarantine
         again = known is not None and (known.release, known.generation) == (wanted, generation)
+        self._trim = True
         seconds = min(2 * known.seconds, LAST_RETRY_SECONDS) if known and again else FIRST_RETRY_SECONDS
         return replace(
             self._findings,
@@ -148,6 +213,7 @@ class Reconciler:
             self.poll_once()
             for future in filter(Future.set_running_or_notify_cancel, hints):
                 future.set_result(None)
+            self.keep_last_good()
             self._wake.wait(self._seconds)
         for future in self._take_hints():
             future.cancel()

@@ -1,12 +1,17 @@
 """serving/reconciler.py"""
 
+import errno
+import gc
+import shutil
 import threading
+import weakref
 
 import pytest
 
-from pipeline.contract.channel import channel_key
+from pipeline.contract.channel import Release, channel_key
 from serving import loader
 from serving.errors import ReleaseRefused
+from serving.last_good import LastGood
 from serving.reconciler import FIRST_RETRY_SECONDS, Reconciler
 from serving.slot import Slot
 from serving.source import Source
@@ -24,7 +29,12 @@ class World:
 
     def load(self, model, release, files):
         self.loads.append(release.version)
-        return loader.load(model, release, files)
+        loaded = loader.load(model, release, files)
+        self.loaded(loaded.session)
+        return loaded
+
+    def loaded(self, session):
+        pass
 
     def look(self):
         self.reconciler.poll_once()
@@ -195,6 +205,50 @@ def test_the_unexpected_is_survived(world, caplog):
     assert world.look().version == 1
 
 
+def test_the_way_back_to_the_previous_release_needs_no_load(world):
+    """It is still in memory; the store is not even asked for its files, and the generation is followed."""
+    first = tiny.go(world.root, 1)
+    world.look()
+    second = tiny.go(world.root, 2)
+    world.look()
+    shutil.rmtree(world.root / "releases")
+    for generation, release in enumerate((first, second, first), 3):
+        tiny.point(world.root, release, generation)
+        status = world.look()
+        assert (status.version, status.generation, status.store_error) == (release.version, generation, None)
+    assert world.loads == [1, 2]
+
+
+def test_at_most_two_releases_stay_in_memory(world):
+    """The live one and the one before."""
+    alive = weakref.WeakSet()
+    world.loaded = alive.add
+    for version in range(1, 6):
+        tiny.go(world.root, version)
+        world.look()
+    gc.collect()
+    assert len(alive) == 2
+
+
+def test_memory_is_given_back_only_when_what_left_is_gone(world, monkeypatch):
+    """A request that still holds a release keeps its memory; the next look after it has ended gives it back."""
+    calls = []
+    monkeypatch.setattr("serving.reconciler.release_memory", lambda: calls.append(world.loads[-1]))
+    for version in (1, 2):
+        tiny.go(world.root, version)
+        world.look()
+    taken = world.slot.previous
+    tiny.go(world.root, 3)
+    world.look()
+    world.look()
+    assert calls == [1, 2]
+    assert taken.version == 1
+    taken = None
+    gc.collect()
+    world.look()
+    assert calls == [1, 2, 3]
+
+
 def test_memory_is_given_back_after_each_load_and_only_then(world, monkeypatch):
     """Also after a refusal; a look without change costs nothing."""
     calls = []
@@ -250,6 +304,31 @@ def test_many_hints_share_their_looks(running):
     assert running.loads == [1]
 
 
+def test_a_hundred_hints_during_a_load_cost_one_more(running):
+    """Of all that was wanted meanwhile only the last is loaded."""
+    entered, go_on, load = threading.Event(), threading.Event(), running.load
+
+    def slow(*arguments):
+        entered.set()
+        go_on.wait(10)
+        return load(*arguments)
+
+    running.reconciler._load = slow
+    releases = [tiny.publish(running.root, version) for version in range(1, 12)]
+    tiny.point(running.root, releases[0], 1)
+    hints = [running.reconciler.hint()]
+    entered.wait(10)
+    for generation in range(2, 102):
+        tiny.point(running.root, releases[generation % 10], generation)
+        hints.append(running.reconciler.hint())
+    tiny.point(running.root, releases[10], 102)
+    hints.append(running.reconciler.hint())
+    go_on.set()
+    for hint in hints:
+        hint.result(10)
+    assert running.loads == [1, 11]
+
+
 def test_a_hint_that_nobody_waits_for_any_more_harms_nothing(running):
     """A client may go away while its look is under way."""
     running.reconciler.hint().cancel()
@@ -273,3 +352,103 @@ def test_a_load_may_raise_any_refusal(world):
     world.reconciler._load = refuse
     tiny.go(world.root, 1)
     assert world.look().refusal.reason == "too slow"
+
+
+@pytest.fixture
+def kept(world, tmp_path):
+    """A world that keeps its last good release, which is release 1; ``restart`` begins with an empty slot."""
+    last_good = LastGood(tmp_path / "state", tiny.MODEL)
+
+    def restart():
+        world.slot = Slot()
+        source = Source(FileStore(world.root), tiny.MODEL, 1 << 20)
+        world.reconciler = Reconciler(source, world.load, world.slot, 60, lambda: world.now, last_good)
+
+    def look():
+        world.reconciler.poll_once()
+        world.reconciler.keep_last_good()
+        return world.reconciler.status()
+
+    world.restart, world.look, world.away = restart, look, world.root.with_name("away")
+    restart()
+    tiny.go(world.root, 1)
+    assert look().version == 1
+    return world
+
+
+def test_a_start_while_the_store_is_away_serves_the_last_good_release(kept):
+    """The status says that the store is away; when it is back the channel is followed as ever."""
+    kept.root.rename(kept.away)
+    kept.restart()
+    status = kept.look()
+    assert (status.ready, status.version, status.generation) == (True, 1, None)
+    assert "does not exist" in status.store_error
+    assert kept.look().version == 1
+    kept.away.rename(kept.root)
+    assert (kept.look().generation, kept.look().store_error) == (1, None)
+    assert kept.loads == [1, 1]
+    tiny.go(kept.root, 2)
+    assert kept.look().version == 2
+
+
+def test_the_last_good_release_is_the_one_that_answered_last(kept):
+    """Also after a way back, which reads no files by itself."""
+    tiny.go(kept.root, 2)
+    assert kept.look().version == 2
+    tiny.point(kept.root, Release(1, tiny.bundle(1).digest, "2015-06-01"), 3)
+    assert kept.look().version == 1
+    kept.root.rename(kept.away)
+    kept.restart()
+    assert kept.look().version == 1
+
+
+def test_a_start_with_a_release_that_is_refused_serves_the_last_good_one(kept):
+    """As the other replicas do, which were running when it was deployed; the refusal is shown."""
+    tiny.go(kept.root, 2, bad(2))
+    kept.restart()
+    status = kept.look()
+    assert (status.version, status.refusal.version) == (1, 2)
+
+
+def test_a_refused_release_is_never_the_last_good_one(kept):
+    """What is kept has answered."""
+    tiny.go(kept.root, 2, bad(2))
+    kept.look()
+    kept.root.rename(kept.away)
+    kept.restart()
+    assert kept.look().version == 1
+
+
+def test_a_last_good_release_that_was_damaged_is_ignored(kept, tmp_path, caplog):
+    """It is verified like any other; there is a line in the log, and the store decides when it is back."""
+    (path,) = (tmp_path / "state").rglob("*.zip")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    kept.root.rename(kept.away)
+    kept.restart()
+    for _ in range(3):
+        assert not kept.look().ready
+    assert sum("the last good release is ignored" in record.message for record in caplog.records) == 1
+    kept.away.rename(kept.root)
+    assert kept.look().version == 1
+
+
+def test_a_disk_that_is_full_does_not_hurt(kept, monkeypatch, caplog):
+    """The release is live; that it is not kept is a line in the log."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("serving.last_good.os.fsync", full)
+    tiny.go(kept.root, 2)
+    assert kept.look().version == 2
+    assert "cannot be kept" in caplog.text
+    assert "No space left on device" in caplog.text
+
+
+def test_an_empty_store_is_no_reason_to_serve_the_last_good_release(kept):
+    """A channel that is not there is somebody's will; only what cannot be read is a failure."""
+    (kept.root / channel_key(tiny.MODEL)).unlink()
+    kept.restart()
+    assert not kept.look().ready

@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 
+from pipeline.contract.channel import Release
 from serving.errors import NoRelease
 from serving.slot import Slot
 
@@ -26,17 +27,38 @@ def test_who_took_a_release_keeps_it_through_a_swap(loaded):
     assert (taken.version, slot.take().version) == (1, 2)
 
 
+def test_the_release_before_stays_loaded_for_a_way_back(loaded):
+    """Going back to it is a swap; to any other release there is no way back."""
+    slot, second = Slot(), dataclasses.replace(loaded, version=2)
+    slot.swap(loaded)
+    slot.swap(second)
+    assert slot.previous is loaded
+    assert not slot.go_back(Release(3, loaded.digest, ""))
+    assert not slot.go_back(Release(1, "0" * 64, ""))
+    assert slot.live is second
+    assert slot.go_back(Release(1, loaded.digest, ""))
+    assert (slot.live, slot.previous) == (loaded, second)
+
+
+def test_a_swap_tells_which_release_leaves(loaded):
+    """The third makes the first leave; who was the previous one does not leave by coming back."""
+    slot, second, third = Slot(), dataclasses.replace(loaded, version=2), dataclasses.replace(loaded, version=3)
+    assert [slot.swap(each) for each in (loaded, second, third)] == [None, None, loaded]
+    assert slot.swap(second) is None
+
+
 class Session:
     """Something that can be watched as it goes."""
 
 
 def test_the_old_release_goes_with_its_last_user(loaded):
-    """Nothing but the requests that took it keeps an old release in memory."""
+    """Nothing but the requests that took it keeps a release in memory that is not even the previous one."""
     slot, session = Slot(), Session()
     watched = weakref.ref(session)
     slot.swap(dataclasses.replace(loaded, session=session))
     taken, session = slot.take(), None
     slot.swap(loaded)
+    slot.swap(dataclasses.replace(loaded, version=2))
     assert watched() is taken.session
     taken = None
     gc.collect()

@@ -1,0 +1,127 @@
+"""serving/trial_process.py: how long it lives and what its children may do."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from serving import loader, trial_process
+from serving.errors import ReleaseRefused
+from serving.trial import start_trials
+from tests.serving import tiny
+from tests.serving.process import REPOSITORY, wait_for
+
+STARTER = """
+import time
+from serving.trial import start_trials
+print(start_trials().process, flush=True)
+time.sleep(60)
+"""
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [pid, *(each for child in children for each in family(int(child)))]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_process_outlives_the_server(number):
+    """However the server ends."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", STARTER], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with server:
+        process = int(server.stdout.readline())
+        wait_for(lambda: len(family(process)) == 2)
+        below = family(process)
+        server.send_signal(number)
+        server.wait(10)
+        wait_for(lambda: not any(map(is_running, below)), 5)
+
+
+def test_ctrl_c_is_left_to_the_server():
+    """In a terminal it reaches every process; the server still drains, and may load meanwhile."""
+    trials = start_trials()
+    try:
+        wait_for(lambda: len(family(trials.process)) == 2)
+        for process in family(trials.process):
+            os.kill(process, signal.SIGINT)
+        made = tiny.bundle(1)
+        assert trials.load(tiny.MODEL, tiny.release_of(1, made), made.files)
+    finally:
+        trials.close()
+
+
+def attempt(monkeypatch, work) -> str:
+    """What a trial's child says that does ``work`` instead of a trial."""
+
+    def load(*_):
+        raise ReleaseRefused(str(work()))
+
+    monkeypatch.setattr(trial_process.loader, "load", load)
+    trials = start_trials()
+    try:
+        made = tiny.bundle(1)
+        with pytest.raises(ReleaseRefused) as caught:
+            trials.load(tiny.MODEL, tiny.release_of(1, made), made.files)
+    finally:
+        trials.close()
+    return str(caught.value)
+
+
+def test_a_child_cannot_write_a_file(monkeypatch, tmp_path):
+    """Neither a result nor a core dump."""
+
+    def write():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            (tmp_path / "file").write_text("x")
+        except OSError as error:
+            return error.strerror
+
+    assert attempt(monkeypatch, write) == "File too large"
+
+
+def test_a_child_is_the_first_to_go_when_memory_is_full(monkeypatch):
+    """The system chooses it before the server."""
+    assert attempt(monkeypatch, lambda: Path("/proc/self/oom_score_adj").read_text().strip()) == "1000"
+
+
+def test_memory_is_bounded_for_everything_in_a_child(monkeypatch):
+    """Not for onnxruntime alone."""
+    assert attempt(monkeypatch, lambda: len(bytearray(2 << 30))).startswith("MemoryError (more than 512 MB)")
+
+
+def test_a_child_knows_the_time_it_has(monkeypatch):
+    """Ten seconds of processor time at most."""
+    resource = trial_process.resource
+    assert attempt(monkeypatch, lambda: resource.getrlimit(resource.RLIMIT_CPU)) == "(10, 11)"
+
+
+def test_a_trial_is_cheap(monkeypatch):
+    """It costs a fork, not an import of onnxruntime."""
+    trials, made = start_trials(), [tiny.bundle(version) for version in range(1, 6)]
+    try:
+        trials.load(tiny.MODEL, tiny.release_of(1, made[0]), made[0].files)
+        began = time.monotonic()
+        for version, each in enumerate(made[1:], 2):
+            trials.load(tiny.MODEL, tiny.release_of(version, each), each.files)
+        assert time.monotonic() - began < 4 * 0.15
+    finally:
+        trials.close()
+    assert loader.WARM_UP_ROWS < loader.TRIAL_ROWS
