@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -32,6 +32,17 @@ class Batch:
         """What the session takes: for each column (n, 1) float64 or object of str."""
         pairs = zip(schema.inputs, self.columns, strict=True)
         return {column.name: _array(values, column.kind == "numeric") for column, values in pairs}
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Each row's values in the schema's order."""
+        return zip(*map(_plain, self.columns), strict=True)
+
+    def only(self, rows: Sequence[int]) -> Batch:
+        """These rows of it, in this order."""
+        columns = [
+            values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows] for values in self.columns
+        ]
+        return Batch(columns, len(rows))
 
 
 def gathered(batches: Sequence[Batch]) -> Batch:

@@ -45,7 +45,7 @@ def _of(door: str, status: int) -> tuple[Counter, Histogram, Counter]:
 def page() -> bytes:
     """All figures in the text format of Prometheus."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # the library's own way of saying it
-        return generate_latest(REGISTRY)
+        return bytes(generate_latest(REGISTRY))
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    multiprocess.MultiProcessCollector(registry)
+    return bytes(generate_latest(registry))
