@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,7 +69,8 @@ def issuing(*kids) -> Iterator[Issuer]:
             self.send_response(issuer.status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # who waited has gone
+                self.wfile.write(body)
 
         def log_message(self, *_):
             pass
