@@ -78,10 +78,14 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except (ReleaseRefused, BundleInvalid) as error:
-        raise ReleaseRefused(str(error)[:MAX_REASON]) from error
+        raise ReleaseRefused(_one_line(str(error))) from error
     except Exception as error:  # whatever a strange model makes onnxruntime raise, it is the release's fault
-        reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
-        raise ReleaseRefused(f"the model cannot be loaded: {reason}") from error
+        raise ReleaseRefused(_one_line(f"the model cannot be loaded: {type(error).__name__}: {error}")) from error
+
+
+def _one_line(reason: str) -> str:
+    """Names in a model may hold anything and have any length."""
+    return " ".join("".join(c if c.isprintable() else " " for c in reason[: 2 * MAX_REASON]).split())[:MAX_REASON]
 
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:

@@ -44,7 +44,7 @@ def _model_class() -> Any:
         for text in fields.split(","):
             _add_field(message, *text.split())
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))
 
 

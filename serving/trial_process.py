@@ -140,5 +140,5 @@ def _attempt(request: dict[str, Any], scratch: int, limits: Limits) -> str:
     except (ReleaseRefused, MemoryError) as error:
         reason = str(error) or "MemoryError"
         full = "MemoryError" in reason or "alloc" in reason.lower()
-        return reason + f" (more than {limits.memory_bytes >> 20} MB)" * full
+        return f"the model needs more than {limits.memory_bytes >> 20} MB to answer: " * full + reason
     return OK

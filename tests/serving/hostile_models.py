@@ -108,7 +108,7 @@ def deeply_nested(depth: int = 30_000) -> bytes:
     data = b""
     for level in range(depth):
         data = field((6, 5, 1)[level % 3], data)  # attribute.g, node.attribute, graph.node
-    return b"\x08\x0a" + field(7, data)
+    return tiny.onnx_model(1) + field(7, data)
 
 
 def field(number: int, data: bytes) -> bytes:

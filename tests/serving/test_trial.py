@@ -66,7 +66,7 @@ def test_what_the_trial_refuses_is_never_loaded_here(start, monkeypatch):
 def test_a_model_that_takes_more_memory_than_allowed_is_refused(start):
     """13 GB by operators that are all allowed; the reason says how much it may be."""
     made = tiny.bundle(1, model=hostile.grows_within_the_allowed_operators())
-    assert refusal(start(), made).endswith(" MB)")
+    assert refusal(start(), made).startswith("the model needs more than 516 MB to answer: ")
 
 
 def test_a_model_that_takes_too_much_processor_time_is_killed(start):
