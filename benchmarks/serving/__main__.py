@@ -57,7 +57,7 @@ def _measure(options: argparse.Namespace, served: Material, results: Results, sc
     if options.parts & {"a", "b"}:
         servers = [s for s in all_servers(served, scratch) if s.peer in options.peers | ALWAYS]
         wanted = rounds.Wanted("a" in options.parts, "b" in options.parts, options.seconds, options.rounds)
-        for name, figures in rounds.measure(served, servers, wanted, scratch / "logs").items():
+        for name, figures in rounds.measure(served, servers, wanted, BENCH / "logs").items():
             results.add(name, figures, before)
     for part, measure in (("c", reloads), ("d", soak), ("e", reloading), ("f", gathering), ("g", start)):
         if part in options.parts:

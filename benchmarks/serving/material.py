@@ -57,6 +57,7 @@ class Material:
 
 
 def read(folder: Path) -> Material:
+    folder = folder.absolute()  # servers are started in other folders
     files = {name: (folder / RELEASE / name).read_bytes() for name in bundles.FILES}
     return Material(folder, bundles.read(files), json.loads((folder / ROWS).read_bytes()))
 

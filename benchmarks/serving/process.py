@@ -18,7 +18,7 @@ READY_SECONDS = 120.0
 
 
 class NotReady(Exception):
-    """The server did not start; the message is the end of its log."""
+    """The server did not start; the message is what its log says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,13 @@ def _wait(process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> 
         if status(port, path) == 200:
             return
         time.sleep(0.01)
-    raise NotReady(log.read_text(errors="replace")[-2_000:])
+    raise NotReady(f"it did not start: {_reason(log.read_text(errors='replace'))}; see {log}")
+
+
+def _reason(text: str) -> str:
+    """The last line that speaks of an error, else the last one."""
+    lines = text.split("\n")
+    return next((line for line in lines[::-1] if "error" in line.lower()), " ".join(lines[-2:]))[-300:]
 
 
 def status(port: int, path: str) -> int:

@@ -116,7 +116,7 @@ def _many_rows(part: Figures) -> list[str]:
 
 
 def _left_out(part: Figures) -> list[str]:
-    return [f"- {name} was left out: {reason.splitlines()[-1]}" for name, reason in part["left_out"].items()] + [""]
+    return [f"- {name} was left out: {reason}" for name, reason in part["left_out"].items()] + [""]
 
 
 def _flat(prefix: str, figures: Figures) -> list[str]:

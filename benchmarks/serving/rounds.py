@@ -75,7 +75,7 @@ def measure(material: Material, servers: Sequence[Server], wanted: Wanted, logs:
             try:
                 turns.append(_turn(material, server, wanted, left_out, logs / f"{server.name}.log"))
             except NotReady as error:
-                left_out[server.name] = f"it did not start: {error}"[-500:]
+                left_out[server.name] = str(error)
         print(" onnxruntime in process", flush=True)
         ceilings.append({size: _in_process(material, size, wanted.seconds) for size in (1, MANY)})
     return _figures(servers, turns, ceilings, left_out, wanted)
@@ -97,7 +97,7 @@ def _loads(
 ) -> dict[str, Load]:
     found = {}
     for form in forms:
-        label = f"{server.name}: {form.name}, rows a request: {size.rows}"
+        label = f"{server.name}: {form.name}{_of(size.rows)}"
         if label in left_out:
             continue
         try:
@@ -105,6 +105,15 @@ def _loads(
         except (WrongAnswer, OSError, HTTPException, subprocess.CalledProcessError) as error:
             left_out[label] = f"{type(error).__name__}: {error}"[-500:]
     return found
+
+
+def _of(rows: int) -> str:
+    return f", rows a request: {rows}"
+
+
+def _without(left_out: dict[str, str], rows: int) -> dict[str, str]:
+    """What was left out, but not where requests have ``rows`` rows."""
+    return {label: why for label, why in left_out.items() if not label.endswith(_of(rows))}
 
 
 def _load(material: Material, form: Format, size: Size) -> Load:
@@ -154,9 +163,11 @@ def _figures(
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     if wanted.one:
-        figures["one_row"] = _one_row(servers, turns, [ceiling[1] for ceiling in ceilings], left_out)
+        figures["one_row"] = _one_row(servers, turns, [ceiling[1] for ceiling in ceilings], _without(left_out, MANY))
     if wanted.many:
-        figures["many_rows"] = _many_rows(servers, turns, [ceiling[MANY] for ceiling in ceilings], left_out)
+        figures["many_rows"] = _many_rows(
+            servers, turns, [ceiling[MANY] for ceiling in ceilings], _without(left_out, 1)
+        )
     return figures
 
 
