@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from serving import routes
-from serving.doors import predict
+from serving.doors import invocations, predict
 from serving.edge import Edge
 from serving.openapi import openapi_route
 from serving.service import Service, build
@@ -20,7 +20,7 @@ from serving.settings import Settings
 STOP_SECONDS = 5.0
 
 # A new protocol is a file in doors/ and its name here.
-DOORS = (predict,)
+DOORS = (predict, invocations)
 ROUTES: list[Route] = [*(route for door in DOORS for route in door.ROUTES), *routes.ROUTES, openapi_route(DOORS)]
 
 

@@ -68,9 +68,9 @@ def read_wanted(body: bytes, max_rows: int) -> Wanted:
         raise RequestRefused("wrong_shape", "partial must be true or false")
     if "rows" in document:
         rows = _rows(document["rows"])
-        return Wanted(_count(len(rows), max_rows), rows=_objects(rows), partial=partial)
-    columns, count = _columns(document["columns"])
-    return Wanted(_count(count, max_rows), columns=columns, partial=partial)
+        return Wanted(check_count(len(rows), max_rows), rows=all_objects(rows), partial=partial)
+    columns, count = equal_columns(document["columns"])
+    return Wanted(check_count(count, max_rows), columns=columns, partial=partial)
 
 
 def _rows(rows: Any) -> list[Any]:
@@ -81,7 +81,8 @@ def _rows(rows: Any) -> list[Any]:
     return rows
 
 
-def _columns(columns: Any) -> tuple[Columns, int]:
+def equal_columns(columns: Any) -> tuple[Columns, int]:
+    """An object of lists of equal length, and that length; raises ``RequestRefused`` when it is something else."""
     if not isinstance(columns, dict) or not all(isinstance(values, list) for values in columns.values()):
         raise RequestRefused("wrong_shape", "columns must be an object that has a list for each column")
     counts = {len(values) for values in columns.values()}
@@ -90,7 +91,8 @@ def _columns(columns: Any) -> tuple[Columns, int]:
     return columns, counts.pop() if counts else 0
 
 
-def _count(count: int, max_rows: int) -> int:
+def check_count(count: int, max_rows: int) -> int:
+    """``count`` itself; raises ``RequestRefused`` when there are no rows or more than ``max_rows``."""
     if not count:
         raise RequestRefused("no_rows", "there must be at least one row")
     if count > max_rows:
@@ -98,7 +100,8 @@ def _count(count: int, max_rows: int) -> int:
     return count
 
 
-def _objects(rows: list[Any]) -> list[Row]:
+def all_objects(rows: list[Any]) -> list[Row]:
+    """``rows`` itself; raises ``RowsInvalid`` for those that are no objects."""
     wrong = [
         RowError(i, "", "not_an_object", "must be an object") for i, row in enumerate(rows) if type(row) is not dict
     ]
@@ -107,14 +110,17 @@ def _objects(rows: list[Any]) -> list[Row]:
     return rows
 
 
-def strict_json(body: bytes) -> Any:
+def strict_json(body: bytes, *, nan_is_null: bool = False) -> Any:
     """JSON as RFC 8259 has it: UTF-8 without byte order mark, no NaN or Infinity, no name twice in an object.
+
+    With ``nan_is_null`` a bare NaN, which pandas writes for a value that is not known, is read as null.
 
     Raises:
         RequestRefused: it is not; the message says where, and repeats nothing of it.
     """
+    constant = _nan_as_null if nan_is_null else _no_constant
     try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=constant)
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
         raise RequestRefused("not_json", message) from error
@@ -135,3 +141,8 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
 
 def _no_constant(_: str) -> None:
     raise RequestRefused("not_json", "NaN and Infinity are not JSON; write null for a value that is not known")
+
+
+def _nan_as_null(name: str) -> None:
+    if name != "NaN":
+        _no_constant(name)

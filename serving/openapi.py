@@ -13,7 +13,7 @@ from pipeline.contract.status import Status
 from serving.openapi_parts import Described, Document, content, object_of, operation, ref
 from serving.release import LoadedRelease
 from serving.responses import PROBLEMS, json_response
-from serving.row_schema import row_schema
+from serving.row_schema import columns_schema, row_schema
 from serving.service import Service
 
 API_VERSION = "1"
@@ -31,13 +31,15 @@ def openapi(model: str, release: LoadedRelease | None, doors: Iterable[Describes
     live = "no release is live yet" if release is None else f"release {release.version}, {release.digest[:12]}"
     described = [door.describe(model, release) for door in doors]
     row = {"type": "object"} if release is None else row_schema(release.schema)
+    columns = {"type": "object"} if release is None else columns_schema(release.schema)
+    parts = {name: schema for part in described for name, schema in part.schemas.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Gavel: {model}", "version": API_VERSION, "description": f"Live: {live}."},
         "security": [{}, {"key": []}, {"bearer": []}],
         "paths": {path: found for part in described for path, found in part.paths.items()} | _paths(),
         "components": {
-            "schemas": {"Row": row, **_schemas(), **{k: v for part in described for k, v in part.schemas.items()}},
+            "schemas": {"Row": row, "Columns": columns, **_schemas(), **parts},
             "responses": {"Problem": content("What is wrong", "Problem", "application/problem+json")},
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

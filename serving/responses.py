@@ -16,6 +16,7 @@ MAX_ERRORS = 100
 # code: (HTTP status, title). A code never changes its meaning; the detail may.
 PROBLEMS = {
     "not_json": (400, "The body is not strict JSON"),
+    "not_csv": (400, "The body is not strict CSV"),
     "bad_request": (400, "The request cannot be read"),
     "unauthorized": (401, "You must say who you are"),
     "forbidden": (403, "You may not do this"),

@@ -6,6 +6,8 @@ from typing import Any
 
 from pipeline.contract.schema import MAX_TEXT, Column, Schema, describe_range
 
+NO_NUL = r"^[^\u0000]*$"
+
 
 def row_schema(schema: Schema) -> dict[str, Any]:
     """JSON Schema (2020-12) of one row of a request."""
@@ -15,6 +17,18 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         "required": [column.name for column in schema.inputs if column.required],
         "additionalProperties": False,
         "examples": [example_row(schema)],
+    }
+
+
+def columns_schema(schema: Schema) -> dict[str, Any]:
+    """JSON Schema of a request by columns. That all lists are equally long is what JSON Schema cannot say."""
+    values = {column.name: {"type": "array", "minItems": 1, "items": _property(column)} for column in schema.inputs}
+    return {
+        "type": "object",
+        "properties": values,
+        "required": [column.name for column in schema.inputs if column.required],
+        "minProperties": 1,
+        "additionalProperties": False,
     }
 
 
@@ -33,6 +47,7 @@ def _property(column: Column) -> dict[str, Any]:
         "minimum": column.minimum,
         "maximum": column.maximum,
         "maxLength": None if numeric else MAX_TEXT,
+        "pattern": None if numeric else NO_NUL,
         "x-unit": column.unit or None,
         "examples": None if column.example is None else [column.example],
     }

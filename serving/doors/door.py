@@ -88,5 +88,10 @@ def check_json_type(headers: Headers) -> None:
     kind = headers.get(b"content-type", b"application/json")
     if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
         raise RequestRefused("not_json_type", "send the header 'Content-Type: application/json'")
+    check_plain(headers)
+
+
+def check_plain(headers: Headers) -> None:
+    """A compressed body is refused."""
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestRefused("not_json_type", "send the body without Content-Encoding")

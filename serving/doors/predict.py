@@ -132,17 +132,21 @@ def describe(model: str, release: LoadedRelease | None) -> Described:
 
 
 def _request(schema: Schema) -> Document:
-    rows = {"anyOf": [{"type": "array", "minItems": 1, "items": ref("Row")}, ref("Row")]}
-    values = {column.name: {"type": "array", "minItems": 1} for column in schema.inputs}
-    partial = {"type": "boolean", "default": False, "description": "answer the good rows, null for the others"}
+    strict, loose = _members(ref("Row"), ref("Columns")), _members({}, {"type": "object"})
+    strict["properties"]["partial"] = {"type": "boolean", "default": False}
+    loose["properties"]["partial"] = {"const": True, "description": "answer the good rows, null for the others"}
+    loose["required"] = ["partial"]
+    return {"anyOf": [strict, loose], "examples": [{"rows": [example_row(schema)]}]}
+
+
+def _members(row: Document, columns: Document) -> Document:
+    rows = {"anyOf": [{"type": "array", "minItems": 1, "items": row}, {"type": "object", **row}]}
     return {
         "type": "object",
         "properties": {
             "rows": {**rows, "description": "one object a row, or one row by itself"},
-            "columns": {"type": "object", "properties": values, "description": "instead of rows: a list a column"},
-            "partial": partial,
+            "columns": {**columns, "description": "instead of rows: a list a column"},
         },
         "oneOf": [{"required": ["rows"]}, {"required": ["columns"]}],
         "additionalProperties": False,
-        "examples": [{"rows": [example_row(schema)]}],
     }
