@@ -37,6 +37,13 @@ def count_request(door: str, status: int, seconds: float, rows: int) -> None:
         answered.inc(rows)
 
 
+def count_swap(model: str, version: int) -> None:
+    """A release of ``model`` went live."""
+    SWAPS.inc()
+    VERSION.labels(model).set(version)
+    LIVE_SINCE.set_to_current_time()
+
+
 @cache  # looking up labels takes longer than counting; there are some ten doors and some ten statuses
 def _of(door: str, status: int) -> tuple[Counter, Histogram, Counter]:
     return REQUESTS.labels(door, str(status)), SECONDS.labels(door), ROWS.labels(door)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.contract.channel import Channel, Release
 from pipeline.contract.status import Refusal, Status
+from serving import metrics
 from serving.errors import ReleaseRefused, StoreUnavailable
 from serving.last_good import LastGood
 from serving.memory import release_memory
@@ -104,6 +105,7 @@ class Reconciler:
             self._start_with_last_good()
         self._give_memory_back()
         now = self._findings.store_error
+        metrics.STORE_FAILED.set(now is not None)
         if now != before.store_error:
             log.log(logging.WARNING if now else logging.INFO, now or "the release store can be read again")
 
@@ -157,6 +159,7 @@ class Reconciler:
         seconds = round(self._clock() - started, 3)
         fields = {"version": release.version, "digest": release.digest, "generation": generation, "seconds": seconds}
         log.info("release live", extra={"fields": fields})
+        metrics.count_swap(self._source.model, release.version)
 
     def _start_with_last_good(self) -> None:
         """Answer with what this replica answered with before, if that is still good; tried once."""
@@ -187,6 +190,7 @@ class Reconciler:
     def _refuse(self, wanted: Release, generation: int, reason: str) -> Findings:
         fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation, "reason": reason}
         log.error("release refused", extra={"fields": fields})
+        metrics.REFUSALS.inc()
         known = self._findings.quarantine
         again = known is not None and (known.release, known.generation) == (wanted, generation)
         self._trim = True
