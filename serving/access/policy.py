@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from serving.access.caller import Role
 
@@ -33,8 +34,12 @@ _PATTERNS = [(re.compile(re.sub(r"{\w+}", "[^/]+", path)), role) for path, role 
 def role_for(method: str, path: str) -> Role | None:
     """The role that a request needs; ``None`` where nobody is asked. ``path`` is decoded, as routers match it."""
     del method  # an address asks for the same role by every method, so that none is forgotten
-    if path in _EXACT:
-        return _EXACT[path]
-    if path.endswith("\n"):  # Starlette's routes end with "$", which also matches before a last line break
-        return role_for("", path.removesuffix("\n"))
-    return next((role for pattern, role in _PATTERNS if pattern.fullmatch(path)), OTHERWISE)
+    return _role_at(path)
+
+
+@lru_cache(maxsize=256)
+def _role_at(path: str) -> Role | None:
+    place = path.removesuffix("\n")  # Starlette's routes end with "$", which also matches before a last line break
+    if place in _EXACT:
+        return _EXACT[place]
+    return next((role for pattern, role in _PATTERNS if pattern.fullmatch(place)), OTHERWISE)

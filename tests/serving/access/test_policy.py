@@ -26,6 +26,7 @@ from serving.access.policy import role_for
         ("", "predict"),
         ("/livez/", "predict"),
         ("/LIVEZ", "predict"),
+        ("/" + "\n" * 50_000, "predict"),
         ("/inference.GRPCInferenceService/ModelInfer", "predict"),
     ],
 )
