@@ -54,7 +54,7 @@ class Jwks:
             self._start()
 
     async def _fetch_soon(self, pause: float) -> None:
-        if self._fetching is None and self._clock() - self._tried >= pause:
+        if self._clock() - self._tried >= pause:
             self._start()
         if self._fetching is not None:
             await asyncio.wait({self._fetching})  # all who wait share one fetch; who goes away does not end it

@@ -239,6 +239,31 @@ def test_host_and_date_must_be_signed(access, monkeypatch):
             assert "sign the headers host, x-amz-date" in refusal(access, signed())
 
 
+def test_the_key_of_another_day_is_refused(access, monkeypatch):
+    """A signing key is good for one day: whoever got hold of yesterday's has nothing today."""
+    for name in ("scope", "credential_scope"):
+        original = getattr(SigV4Auth, name)
+        monkeypatch.setattr(
+            SigV4Auth,
+            name,
+            lambda self, request, original=original: original(self, request).replace(
+                request.context["timestamp"][:8], "20200101"
+            ),
+        )
+    days = SigV4Auth.signature
+
+    def signature(self, text, request):
+        now = request.context["timestamp"]
+        request.context["timestamp"] = "20200101T000000Z"
+        try:
+            return days(self, text, request)
+        finally:
+            request.context["timestamp"] = now
+
+    monkeypatch.setattr(SigV4Auth, "signature", signature)
+    assert "five minutes" in refusal(access, signed())
+
+
 @pytest.mark.parametrize(
     "value",
     [
