@@ -3,30 +3,78 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import sys
+import tempfile
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
-from serving.app import create_app
 from serving.errors import SettingsInvalid
 from serving.logs import log_to_stderr
-from serving.server import DrainingServer, bind
-from serving.settings import read_settings
+from serving.server import bind
+from serving.settings import Settings, read_settings
+from serving.trial import Trials, start_trials
 
 log = logging.getLogger("serving")
 
+# A socket's address has at most 108 bytes, its name in the folder 14.
+LONGEST_FOLDER = 90
+
 
 def main() -> None:
-    try:
-        settings = read_settings()
-        app = create_app(settings)
-        listener = bind(settings.host, settings.port)
-    except SettingsInvalid as error:
-        sys.exit(f"serving: {error}")
+    given = _parse(sys.argv[1:])
+    with closing(start_trials()) as trials:  # first, while this process has neither threads nor sockets
+        try:
+            settings = read_settings(**given)
+            with bind(settings.host, settings.port) as listener:
+                code = _serve(settings, listener, trials)
+        except SettingsInvalid as error:
+            sys.exit(f"serving: {error}")
+    log.info("stopped")
+    sys.exit(code)
+
+
+def _parse(arguments: list[str]) -> dict[str, int]:
+    parser = ArgumentParser("python -m serving", description="All settings are environment variables SERVING_*.")
+    parser.add_argument("--workers", type=int, help="processes that answer on the one port (SERVING_WORKERS)")
+    return {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+
+
+def _serve(settings: Settings, listener: socket.socket, trials: Trials) -> int:
     log_to_stderr()
     host, port = listener.getsockname()[:2]
     fields = {"host": host, "port": port, "store": settings.store, "model": settings.model}
-    log.info("listening", extra={"fields": fields})
-    DrainingServer(app, settings).run(sockets=[listener])
-    log.info("stopped")
+    with _run_folder(settings.workers) as folder:
+        # imported late, because prometheus_client looks at its variable when it is imported
+        from serving.start import serve, serve_by_workers  # noqa: PLC0415
+
+        log.info("listening", extra={"fields": {**fields, "workers": settings.workers}})
+        if folder is not None:
+            return serve_by_workers(settings, listener, trials.load, folder)
+        serve(settings, listener, trials.load)
+        return 0
+
+
+@contextmanager
+def _run_folder(workers: int) -> Iterator[Path | None]:
+    """What several workers share: their sockets and their figures, in a folder for this user alone, gone at the end."""
+    if workers == 1:
+        yield None
+        return
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="gavel-serving-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise SettingsInvalid(f"several workers need a temporary folder; set TMPDIR ({error.strerror})") from error
+    with folder as name:
+        if len(os.fsencode(name)) > LONGEST_FOLDER:
+            raise SettingsInvalid(f"{name} is too long for the addresses of sockets; set TMPDIR to a shorter folder")
+        metrics = Path(name, "metrics")
+        metrics.mkdir()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        yield Path(name)
 
 
 if __name__ == "__main__":

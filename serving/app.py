@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +14,16 @@ from starlette.types import Receive, Scope, Send
 from serving import routes
 from serving.doors import invocations, predict
 from serving.edge import Edge
+from serving.loader import load
 from serving.openapi import openapi_route
+from serving.reconciler import Load
 from serving.service import Service, build
 from serving.settings import Settings
+from serving.siblings import ALONE, Seat
 
 STOP_SECONDS = 5.0
+# A worker takes no connection before it has looked at the channel once: others may answer with a release meanwhile.
+FIRST_LOOK_SECONDS = 10.0
 
 # A new protocol is a file in doors/ and its name here.
 DOORS = (predict, invocations)
@@ -40,9 +46,9 @@ class PriceApp:
             await self._lifespan(scope, receive, send)
 
 
-def create_app(settings: Settings) -> PriceApp:
-    """Raises ``SettingsInvalid`` when the settings cannot be used."""
-    return PriceApp(build(settings))
+def create_app(settings: Settings, load: Load = load, seat: Seat = ALONE) -> PriceApp:
+    """The application of the worker on ``seat``. Raises ``SettingsInvalid`` when the settings cannot be used."""
+    return PriceApp(build(settings, load, seat))
 
 
 @asynccontextmanager
@@ -51,6 +57,8 @@ async def _following(app: PriceApp) -> AsyncIterator[None]:
     # a daemon, so that a load which hangs in native code cannot keep a process alive that was told to stop
     thread = threading.Thread(target=service.reconciler.run, name="reconciler", daemon=True)
     thread.start()
-    yield
+    async with service.replica.listening():
+        await asyncio.wait([asyncio.wrap_future(service.reconciler.hint())], timeout=FIRST_LOOK_SECONDS)
+        yield
     service.reconciler.stop()
     thread.join(STOP_SECONDS)

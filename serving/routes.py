@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -19,16 +17,15 @@ RELOAD_WAIT_SECONDS = 30.0
 
 
 async def model(request: Request) -> Response:
-    return json_response(_service(request).reconciler.status().to_dict())
+    return json_response((await _service(request).replica.status()).to_dict())
 
 
 async def reload(request: Request) -> Response:
-    """A hint without content: answers the status after one whole look, or 202 when that takes long."""
+    """A hint without content: answers the status after one whole look of every worker, or 202 when that takes long."""
     service = _service(request)
-    hint = asyncio.wrap_future(service.reconciler.hint())
-    done, _ = await asyncio.wait([hint], timeout=RELOAD_WAIT_SECONDS)
+    status, done = await service.replica.look(RELOAD_WAIT_SECONDS)
     request.scope["release"] = service.slot.live
-    return json_response(service.reconciler.status().to_dict(), 200 if done else 202)
+    return json_response(status.to_dict(), 200 if done else 202)
 
 
 async def schema(request: Request) -> Response:
@@ -42,7 +39,7 @@ async def livez(_: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    request.scope["release"] = _service(request).probe.check()
+    request.scope["release"] = await _service(request).replica.prove()
     return json_response({"status": "ready"})
 
 

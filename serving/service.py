@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.access.door import Access, open_access
+from serving.last_good import LastGood
 from serving.loader import load
 from serving.probe import Probe
-from serving.reconciler import Reconciler
+from serving.reconciler import Load, Reconciler
+from serving.replica import Replica
 from serving.runner import Runner
 from serving.settings import Settings
+from serving.siblings import ALONE, Seat
 from serving.slot import Slot
 from serving.source import Source
 from serving.store import open_store
@@ -27,19 +30,23 @@ class Service:
     access: Access
     throttle: Throttle
     runner: Runner
+    replica: Replica
 
 
-def build(settings: Settings) -> Service:
-    """Raises ``SettingsInvalid`` when the settings cannot be used."""
+def build(settings: Settings, load: Load = load, seat: Seat = ALONE) -> Service:
+    """The parts of the worker on ``seat``. Raises ``SettingsInvalid`` when the settings cannot be used."""
     source = Source(open_store(settings.store), settings.model, settings.max_model_bytes)
     slot = Slot()
-    reconciler = Reconciler(source, load, slot, settings.poll_seconds)
+    last_good = LastGood(settings.state, settings.model) if settings.state else None
+    reconciler = Reconciler(source, load, slot, settings.poll_seconds, last_good=last_good)
+    probe = Probe(slot)
     return Service(
         settings,
         slot,
         reconciler,
-        Probe(slot),
+        probe,
         open_access(settings),
         open_throttle(settings.rate_limit, settings.workers),
         Runner(settings.max_waiting),
+        Replica(reconciler, probe, seat),
     )

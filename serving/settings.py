@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     access_log: bool = Field(default=False, description="one log line a request")
 
 
-def read_settings() -> Settings:
-    """The settings of this process.
+def read_settings(**given: int) -> Settings:
+    """The settings of this process; what is ``given`` goes before the environment.
 
     Raises:
         SettingsInvalid: a value cannot be used, or a SERVING_ variable has a name that is not a setting.
@@ -70,7 +70,7 @@ def read_settings() -> Settings:
             near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)
             raise SettingsInvalid(f"{name} is not a setting; did you mean {near[0]}?")
     try:
-        return Settings()
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = [f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsInvalid("; ".join(problems)) from error

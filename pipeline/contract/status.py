@@ -1,10 +1,10 @@
-"""What ``GET /v1/model`` answers: which release a serving worker holds, and why not the one it should."""
+"""What ``GET /v1/model`` answers: which release each worker of a replica holds, and why not the one it should."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,53 @@ class Status:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Status:
-        refusal = document.get("refusal")
-        known = {name: document.get(name) for name in cls.__slots__ if name != "refusal"}
-        return cls(**known, refusal=Refusal(**refusal) if refusal else None)  # type: ignore[arg-type]
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**_members(cls, document))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus(Status):
+    """The state of the worker ``index`` of a replica; ``problem`` says why it is not ready or does not answer."""
+
+    index: int = 0
+    pid: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus(Status):
+    """The state of a replica: that of the worker that lags behind, and ``ready`` only when every worker is.
+
+    The first of ``workers`` is the one that was asked.
+    """
+
+    workers: tuple[WorkerStatus, ...] = ()
+
+    @classmethod
+    def of(cls, workers: Sequence[WorkerStatus]) -> ReplicaStatus:
+        answering = [each for each in workers if each.problem is None] or workers
+        last = min(answering, key=_progress)
+        state = {each.name: getattr(last, each.name) for each in fields(Status)}
+        return cls(**{**state, "ready": all(each.ready for each in workers)}, workers=tuple(workers))
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> ReplicaStatus:
+        """A replica that does not speak of its workers is its own only worker."""
+        alone = WorkerStatus.from_dict({**document, "index": 0})
+        workers = tuple(map(WorkerStatus.from_dict, document.get("workers") or ())) or (alone,)
+        return cls(**{**_members(Status, document), "workers": workers})
+
+    def serves(self, digest: str) -> bool:
+        """Does every worker answer with the release of this digest?"""
+        return self.ready and all(each.ready and each.digest == digest for each in (self, *self.workers))
+
+
+def _members(cls: type[Status], document: Mapping[str, Any]) -> dict[str, Any]:
+    refusal = document.get("refusal")
+    known = {each.name: document.get(each.name) for each in fields(cls)}
+    return {**known, "refusal": Refusal(**refusal) if refusal else None}
+
+
+def _progress(worker: WorkerStatus) -> tuple[bool, int, bool, bool]:
+    """Smallest for who lags: no release, an older generation of the channel, a refusal, no view of the store."""
+    return worker.ready, worker.generation or 0, worker.refusal is None, worker.store_error is None

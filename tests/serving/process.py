@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -85,6 +85,10 @@ def serving(store: Path, **settings) -> Iterator[Served]:
         wait_for(lambda: alive(served))
         yield served
     finally:
+        if settings.get("workers", 1) > 1:  # killed, the parent leaves the folder of its workers behind
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
         process.kill()
         process.wait()
 

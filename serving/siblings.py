@@ -1,0 +1,77 @@
+"""How the workers of one replica ask each other: one word, one line of JSON back, over a UNIX socket of each worker.
+
+Not here: what a worker answers, and what the answers of all mean together (``replica.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.contract.status import WorkerStatus
+
+Question = Literal["status", "look", "probe"]
+Answer = Callable[[str], Awaitable[WorkerStatus]]
+
+LONGEST_LINE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of a worker in its replica of ``count`` workers, whose sockets are in ``folder``. By default alone."""
+
+    index: int = 0
+    count: int = 1
+    folder: Path = Path()
+
+    @property
+    def siblings(self) -> list[int]:
+        return [each for each in range(self.count) if each != self.index]
+
+    def socket(self, index: int) -> Path:
+        return self.folder / f"worker-{index}.sock"
+
+
+ALONE = Seat()
+
+
+@asynccontextmanager
+async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
+    """Answer siblings at ``path`` meanwhile. A socket that a dead worker left there is replaced."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):  # who asked may have gone
+            status = await answer((await reader.readline()).decode().strip())
+            writer.write(json.dumps(status.to_dict()).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_unix_server(connected, path)
+    yield
+    server.close()
+
+
+async def ask(seat: Seat, index: int, question: Question, model: str, seconds: float | None) -> WorkerStatus:
+    """What the worker ``index`` answers. One that does not, within ``seconds``, is not ready and has a problem."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _ask(seat.socket(index), question)
+    except TimeoutError:
+        problem = f"there is no answer within {seconds:g} s"
+    except (OSError, ValueError):
+        problem = "there is no answer"
+    return WorkerStatus(model, ready=False, index=index, problem=problem)
+
+
+async def _ask(path: Path, question: Question) -> WorkerStatus:
+    reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
+    try:
+        writer.write(question.encode() + b"\n")
+        return WorkerStatus.from_dict(json.loads(await reader.readline()))
+    finally:
+        writer.close()
