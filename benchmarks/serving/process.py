@@ -138,6 +138,20 @@ def footprint(pid: int) -> Footprint:
     return Footprint(pid, round(sizes["Rss:"], 1), round(sizes["Pss:"], 1), descriptors, threads)
 
 
+def connections(pid: int, port: int) -> int:
+    """How many established connections to ``port`` a process holds."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ours = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"}
+    return sum(_target(path) in ours for path in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _target(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""  # closed meanwhile
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.serving import ours
 from benchmarks.serving.clients import Answered, Question, Seen, ask, send
 from benchmarks.serving.material import Material, Releases
-from benchmarks.serving.process import Running, free_port, running
+from benchmarks.serving.process import Running, connections, free_port, running
 from benchmarks.serving.results import spread
 from pipeline.contract.channel import Release
 
@@ -41,7 +41,11 @@ def measure(material: Material, scratch: Path, seconds: float, rounds: int) -> d
 async def _reloads(material: Material, releases: Releases, versions: list[Release], up: Running) -> dict[str, Any]:
     seen, questions = Seen(), _questions(material)
     digests = {release.version: release.digest for release in versions}
-    clients = [asyncio.create_task(ask(up.port, questions, digests, seen, i * 37)) for i in range(CLIENTS)]
+    clients = []
+    for i in range(CLIENTS):
+        clients.append(asyncio.create_task(ask(up.port, questions, digests, seen, i * 37)))
+        await asyncio.sleep(0.05)  # all at once would all be taken by whichever worker wakes first
+    spread_over = [count for count in (connections(pid, up.port) for pid in up.family()) if count]
     await asyncio.sleep(1)
     first, pushes, replies = len(seen.answered), [], []
     for release in versions[1:]:
@@ -59,7 +63,7 @@ async def _reloads(material: Material, releases: Releases, versions: list[Releas
     for client in clients:
         client.cancel()
     await asyncio.gather(*clients, return_exceptions=True)
-    return _figures(seen, seen.answered[first:], pushes, replies)
+    return {"connections_by_worker": spread_over, **_figures(seen, seen.answered[first:], pushes, replies)}
 
 
 async def _seen_by_all(seen: Seen, version: int) -> None:

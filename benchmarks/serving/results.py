@@ -17,7 +17,7 @@ from benchmarks.serving.material import FACTS, Material
 from benchmarks.serving.ours import REPOSITORY
 
 FILE = Path(__file__).with_name("results.json")
-TOLD = ("fastapi", "mlflow", "mlserver", "mlserver-mlflow", "bentoml", "ray", "uvicorn", "onnxruntime", "numpy")
+TOLD = ("fastapi", "mlflow", "mlserver", "mlserver-mlflow", "bentoml", "ray", "uvicorn", "onnxruntime")
 
 Figures = dict[str, Any]
 

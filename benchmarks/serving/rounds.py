@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving import ours, process
-from benchmarks.serving.formats import Call, Format
+from benchmarks.serving.formats import JSON, Call, Format
 from benchmarks.serving.load import Load, run_wrk
 from benchmarks.serving.material import Material
 from benchmarks.serving.process import NotReady, free_port, running
@@ -74,7 +74,7 @@ def measure(material: Material, servers: Sequence[Server], wanted: Wanted, logs:
             print(f" {server.name};", end="", flush=True)
             try:
                 turns.append(_turn(material, server, wanted, left_out, logs / f"{server.name}.log"))
-            except NotReady as error:
+            except (NotReady, WrongAnswer) as error:
                 left_out[server.name] = str(error)
         print(" onnxruntime in process", flush=True)
         ceilings.append({size: _in_process(material, size, wanted.seconds) for size in (1, MANY)})
@@ -85,6 +85,8 @@ def _turn(material: Material, server: Server, wanted: Wanted, left_out: dict[str
     """What does not answer rightly is left out from then on, with the reason."""
     port, one, many = free_port(), {}, {}
     with running(server.start(port), port, log) as up:
+        if server.peer == "gavel":
+            check_guarded(port)
         if wanted.one:
             one = _loads(material, server, [server.one], Size(port, 1, ONE_CONNECTIONS, wanted.seconds), left_out)
         if wanted.many:
@@ -134,6 +136,13 @@ def check(material: Material, form: Format, port: int, size: int) -> None:
         right = expected[index * size : (index + 1) * size]
         if prices and not all(math.isclose(*pair, rel_tol=1e-6) for pair in zip(prices, right, strict=True)):
             raise WrongAnswer(f"{form.name}: the prices are not the model's")
+
+
+def check_guarded(port: int) -> None:
+    """Raises ``WrongAnswer`` when it answers whoever brings no key: then it does less than it is said to do."""
+    status, _, _ = send(port, Call("/v1/predict", JSON, b"{}"))
+    if status != 401:
+        raise WrongAnswer(f"a request without a key got {status}, not 401")
 
 
 def send(port: int, call: Call, method: str = "POST") -> tuple[int, dict[str, str], bytes]:

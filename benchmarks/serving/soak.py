@@ -23,7 +23,7 @@ def measure(material: Material, scratch: Path, seconds: float, rounds: int) -> d
     with running(ours.launch(releases.root, port), port, scratch / "serving.log") as up:
         for reload in range(1, RELOADS + 1):
             _reload(material, releases, port, reload + 1)
-            if reload == SETTLED or reload % EVERY == 0:
+            if reload in (SETTLED, RELOADS) or reload % EVERY == 0:
                 found[reload] = [footprint(pid) for pid in up.family()]
     return _figures(found)
 
