@@ -93,7 +93,10 @@ def _session(model: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1  # many requests at once use the cores better than many threads for one
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong comes as an exception
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session.disable_fallback()
+    session._model_bytes = None  # noqa: SLF001  kept for the fallback only (its authors: "this is bad")
+    return session
 
 
 def _prove(release: LoadedRelease, sizes: Sequence[int]) -> None:

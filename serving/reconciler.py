@@ -140,7 +140,7 @@ class Reconciler:
             self._swap(self._load(self._source.model, wanted, files))
         except ReleaseRefused as error:
             return self._refuse(wanted, generation, str(error))
-        self._to_keep = (wanted, files)
+        self._to_keep = (wanted, files) if self._last_good else None
         self._log_live(wanted, generation, started)
         return Findings(generation=generation)
 
@@ -171,7 +171,7 @@ class Reconciler:
         started = self._clock()
         try:
             self._swap(self._load(self._source.model, release, files))
-        except (ReleaseRefused, StoreUnavailable) as error:
+        except Exception as error:  # noqa: BLE001  it was worth a try; the channel is followed all the same
             log.warning(f"the last good release is ignored: {error}")
             return
         self._log_live(release, None, started)
@@ -184,8 +184,9 @@ class Reconciler:
         release, files = to_keep
         try:
             self._last_good.keep(release, files or self._source.files(release))
-        except (ReleaseRefused, StoreUnavailable) as error:
+        except Exception as error:  # noqa: BLE001  nothing about this may stop the following of the channel
             log.warning(f"the last good release is not kept: {error}")
+        self._trim = True  # the files were still in memory when it was given back
 
     def _refuse(self, wanted: Release, generation: int, reason: str) -> Findings:
         fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation, "reason": reason}

@@ -48,8 +48,8 @@ class Trials:
     def _ask(self, model: str, release: Release, files: Mapping[str, bytes]) -> str:
         sizes = {name: len(data) for name, data in files.items()}
         request = json.dumps({"model": model, "release": asdict(release), "sizes": sizes}).encode()
-        mine, theirs = socket.socketpair()
         try:
+            mine, theirs = socket.socketpair()
             with mine, theirs, _scratch(files) as scratch:
                 socket.send_fds(self.requests, [request], [scratch.fileno(), theirs.fileno()])
                 theirs.close()

@@ -24,6 +24,13 @@ def test_a_good_release_is_loaded_and_has_answered(loaded):
     assert loaded.loaded_at.endswith("+00:00")
 
 
+def test_a_loaded_release_holds_no_copy_of_the_file():
+    """Two releases are in memory all the time; their files are not."""
+    made = tiny.bundle(1)
+    loaded = load(tiny.MODEL, tiny.release_of(1, made), made.files)
+    assert not any(value is made.model for value in vars(loaded.session).values())
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "golden.json"])
 def test_any_changed_byte_is_refused(name):
     """The digest in the channel stands for every byte of the bundle."""

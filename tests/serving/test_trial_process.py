@@ -123,7 +123,7 @@ def test_a_trial_is_cheap(monkeypatch):
         began = time.monotonic()
         for version, each in enumerate(made[1:], 2):
             trials.load(tiny.MODEL, tiny.release_of(version, each), each.files)
-        assert time.monotonic() - began < 4 * 0.15
+        assert time.monotonic() - began < 4 * 0.3
     finally:
         trials.close()
     assert loader.WARM_UP_ROWS < loader.TRIAL_ROWS
