@@ -18,10 +18,10 @@ import uvicorn
 
 from serving.errors import SettingsInvalid
 from serving.settings import Settings
+from serving.tls import tls_files
 
 if TYPE_CHECKING:  # who binds the port must not import everything for it
     from serving.app import PriceApp
-from serving.tls import tls_files
 
 GRACEFUL_SECONDS = 10
 BACKLOG = 2048
