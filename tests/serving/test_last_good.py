@@ -7,6 +7,7 @@ import pytest
 
 from serving.last_good import LastGood
 from tests.serving import tiny
+from tests.serving.process import serving, wait_for
 
 
 @pytest.fixture
@@ -110,3 +111,21 @@ def test_workers_that_write_at_once_leave_one_whole_release(last_good):
         thread.join(20)
     release, files = last_good.read()
     assert files == tiny.bundle(release.version).files
+
+
+def test_a_server_that_starts_while_the_store_is_away_answers(root, tmp_path):
+    """It was killed, the store is gone: prices go on, and the status says what is the matter."""
+    tiny.go(root, 1)
+    with serving(root, state=tmp_path / "state") as served:
+        wait_for(lambda: served.ask("GET", "/readyz").status == 200)
+        wait_for((tmp_path / "state" / "last-good" / "car_price.zip").exists)
+    root.rename(root.with_name("away"))
+    with serving(root, state=tmp_path / "state") as served:
+        wait_for(lambda: served.ask("GET", "/readyz").status == 200)
+        answer = served.ask("POST", "/v1/predict", {"rows": [tiny.ROW]})
+        assert answer.headers["x-model-version"] == "1"
+        assert "does not exist" in served.ask("GET", "/v1/model").document["store_error"]
+        root.with_name("away").rename(root)
+        tiny.go(root, 2)
+        wait_for(lambda: served.ask("GET", "/v1/model").document["version"] == 2)
+        assert served.ask("GET", "/v1/model").document["store_error"] is None

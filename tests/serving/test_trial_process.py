@@ -13,7 +13,7 @@ from serving import loader, trial_process
 from serving.errors import ReleaseRefused
 from serving.trial import start_trials
 from tests.serving import tiny
-from tests.serving.process import REPOSITORY, wait_for
+from tests.serving.process import REPOSITORY, serving, wait_for
 
 STARTER = """
 import time
@@ -52,6 +52,29 @@ def test_no_process_outlives_the_server(number):
         server.send_signal(number)
         server.wait(10)
         wait_for(lambda: not any(map(is_running, below)), 5)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_of_a_server_leaves_nothing_behind(root, workers):
+    """Neither its trial process nor a worker."""
+    tiny.go(root, 1)
+    with serving(root, workers=workers) as served:
+        wait_for(lambda: served.ask("GET", "/readyz").status == 200)
+        below = family(served.process.pid)
+        assert len(below) == 3 + (workers if workers > 1 else 0)
+        served.process.kill()
+        served.process.wait(10)
+        wait_for(lambda: not any(map(is_running, below)), 5)
+
+
+def test_a_server_whose_trial_process_is_killed_goes_on_and_loads(root):
+    """It is replaced before the next release needs it."""
+    tiny.go(root, 1)
+    with serving(root) as served:
+        wait_for(lambda: served.ask("GET", "/readyz").status == 200)
+        os.kill(family(served.process.pid)[-1], signal.SIGKILL)
+        tiny.go(root, 2)
+        wait_for(lambda: served.ask("GET", "/readyz").headers["x-model-version"] == "2")
 
 
 def test_ctrl_c_is_left_to_the_server():
