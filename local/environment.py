@@ -57,6 +57,7 @@ def _serving(stack: Stack, keys: Keys) -> dict[str, str]:
         "SERVING_HOST": HOST,
         "SERVING_PORT": str(stack.ports.serving),
         "SERVING_PUSH_TOKEN": keys.push_token,
+        "SERVING_STATE": str(stack.state.serving),
     }
 
 

@@ -50,6 +50,11 @@ class State:
         return self.root / "airflow"
 
     @property
+    def serving(self) -> Path:
+        """Where serving keeps the last release that was good."""
+        return self.root / "serving"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
