@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from pipeline.contract.schema import RowsInvalid
 from serving import metrics
 from serving.access.caller import ANONYMOUS, AccessDenied
+from serving.access.policy import role_for
 from serving.doors.door import Endpoint
 from serving.errors import RequestRefused, Throttled, Unanswered
 from serving.responses import problem, rows_detail, rows_problem
@@ -63,10 +64,11 @@ class Edge:
     async def _answer(self, request: Request) -> Response:
         scope, service = request.scope, self._service
         caller = scope["caller"] = await service.access.identify(scope)
-        client = scope["client"]
-        wait = service.throttle.check(who(caller.name, client and client[0]))
-        if wait is not None:
-            raise Throttled(wait)
+        if role_for(scope["method"], scope["path"]) is not None:  # else it is an engine asking for health
+            client = scope["client"]
+            wait = service.throttle.check(who(caller.name, client and client[0]))
+            if wait is not None:
+                raise Throttled(wait)
         return await self._endpoint(scope)(request)
 
     def _endpoint(self, scope: Scope) -> Endpoint:

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.app import create_app
+from serving.settings import Settings
 from tests.serving import tiny
 
 
@@ -52,3 +53,40 @@ def test_a_draining_process_asks_clients_to_connect_elsewhere(client):
 def test_every_answer_forbids_guessing_its_type(client):
     """A browser takes JSON as JSON."""
     assert client.get("/livez").headers["x-content-type-options"] == "nosniff"
+
+
+def test_who_asks_too_often_is_told_when_to_come_again_but_health_is_always_answered(root):
+    """429 with Retry-After; the probes of an engine come from one address and are never throttled."""
+    tiny.go(root, 1)
+    with TestClient(create_app(Settings(store=f"file:{root}", rate_limit="2/minute"))) as client:
+        statuses = [client.get("/v1/model").status_code for _ in range(3)]
+        refused = client.post("/v1/predict", json={"rows": [tiny.ROW]})
+        assert statuses == [200, 200, 429]
+        assert (refused.json()["code"], int(refused.headers["retry-after"]) > 0) == ("throttled", True)
+        assert {client.get("/readyz").status_code for _ in range(5)} == {200}
+
+
+@pytest.mark.parametrize("given", ["a-b_c.1", "x" * 64])
+def test_a_request_keeps_the_id_it_brings(client, given):
+    """Whoever asked finds the answer and the log lines by it."""
+    assert client.get("/livez", headers={"x-request-id": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "é".encode("latin-1"), "<script>"])
+def test_a_request_without_a_usable_id_gets_one(client, given):
+    """Nothing that somebody sends goes into a header or a log line unchecked."""
+    found = client.get("/livez", headers={"x-request-id": given}).headers["x-request-id"]
+    assert found != given
+    assert len(found) == 16
+
+
+def test_a_log_line_tells_request_and_trace(root, caplog):
+    """With access_log each request has one line, which a tracing client finds by its trace id."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    caplog.set_level("INFO")
+    with TestClient(create_app(Settings(store=f"file:{root}", access_log=True))) as client:
+        client.get("/livez", headers={"x-request-id": "mine", "traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+        client.get("/livez", headers={"traceparent": "nonsense"})
+    first, second = (record.fields for record in caplog.records if record.message == "request")
+    assert (first["request_id"], first["trace_id"], first["status"], first["path"]) == ("mine", trace, 200, "/livez")
+    assert "trace_id" not in second
