@@ -16,7 +16,7 @@ import requests
 
 from pipeline.contract.bundle import Bundle
 from pipeline.contract.channel import Release
-from pipeline.contract.status import Status
+from pipeline.contract.status import ReplicaStatus, Status
 from pipeline.errors import DeployFailed, ModelRefused
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
@@ -44,7 +44,7 @@ class Replicas:
             requests.post(f"{url}/v1/reload", headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
 
     def serve(self, bundle: Bundle, release: Release, generation: int, seconds: float) -> bool:
-        """Push, then wait until every replica serves the release and answers its golden rows.
+        """Push, then wait until every worker of every replica serves the release, and the golden rows are answered.
 
         False when another release took its place meanwhile.
 
@@ -66,12 +66,12 @@ class Replicas:
         while True:
             status, trouble = _status(url)
             if status is not None:
-                if status.ready and status.digest == release.digest:
+                if status.serves(release.digest):
                     return True
                 _raise_refusal(url, status, release)
                 if (status.generation or 0) > generation and not self._wanted():
                     return False
-                trouble = _trouble(status)
+                trouble = _trouble(status, release)
             if time.monotonic() > deadline:
                 if not self._wanted():
                     return False
@@ -80,11 +80,11 @@ class Replicas:
             pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
 
 
-def _status(url: str) -> tuple[Status | None, str]:
-    """What a replica says of itself; without an answer, why there is none."""
+def _status(url: str) -> tuple[ReplicaStatus | None, str]:
+    """What a replica says of itself and its workers; without an answer, why there is none."""
     try:
         response = requests.get(f"{url}/v1/model", timeout=(CONNECT_SECONDS, READ_SECONDS))
-        return Status.from_dict(response.json()), ""
+        return ReplicaStatus.from_dict(response.json()), ""
     except requests.ConnectionError:
         return None, "there is no answer"
     except requests.Timeout:
@@ -93,15 +93,25 @@ def _status(url: str) -> tuple[Status | None, str]:
         return None, "its answer is not the status of a serving process"
 
 
-def _trouble(status: Status) -> str:
+def _trouble(status: ReplicaStatus, release: Release) -> str:
+    """What is wrong with the first worker that does not serve the release."""
+    behind = [each for each in status.workers if not each.ready or each.digest != release.digest]
+    if not behind:
+        return _behind(status)
+    which = f"worker {behind[0].index}: " if len(status.workers) > 1 else ""
+    return which + (behind[0].problem or _behind(behind[0]))
+
+
+def _behind(status: Status) -> str:
     if status.store_error:
         return f"it cannot read the release store ({status.store_error})"
     return f"it serves version {status.version or 'none'}" + ("" if status.ready else " and is not ready")
 
 
-def _raise_refusal(url: str, status: Status, release: Release) -> None:
-    if status.refusal is not None and status.refusal.digest == release.digest:
-        raise ModelRefused(f"{url} refused version {release.version}: {status.refusal.reason}")
+def _raise_refusal(url: str, status: ReplicaStatus, release: Release) -> None:
+    for each in (status, *status.workers):
+        if each.refusal is not None and each.refusal.digest == release.digest:
+            raise ModelRefused(f"{url} refused version {release.version}: {each.refusal.reason}")
 
 
 def _check_golden(url: str, bundle: Bundle) -> None:

@@ -48,23 +48,38 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """What a serving replica said of itself. ``problem`` says why it said nothing, or serves nothing new."""
+    """What a serving replica said of itself: of its worker that lags behind, and how many ``workers`` are ready.
+
+    ``problem`` says why it said nothing, or serves nothing new.
+    """
 
     url: str
     version: int | None = None
     digest: str = ""
     since: str = ""
     problem: str = ""
+    workers: str = ""
+    ready: bool = False
 
 
 def ask(url: str) -> Replica:
     """One replica's own word on what it serves."""
     try:
         said = httpx.get(f"{url.rstrip('/')}/v1/model", timeout=PATIENCE_SECONDS, trust_env=False).json()
-        refusal = said.get("refusal") or {}
-        problem = refusal.get("reason") or said.get("store_error") or ""
-        return Replica(url, said.get("version"), said.get("digest") or "", said.get("since") or "", problem)
-    except (httpx.HTTPError, ValueError, AttributeError) as error:
+        workers = said.get("workers") or [{"ready": True}]
+        silent = [f"worker {each.get('index')}: {each['problem']}" for each in workers if each.get("problem")]
+        problem = [(said.get("refusal") or {}).get("reason"), said.get("store_error"), *silent]
+        ready = [each for each in workers if each.get("ready")]
+        return Replica(
+            url,
+            said.get("version"),
+            said.get("digest") or "",
+            said.get("since") or "",
+            next(filter(None, problem), ""),
+            f"{len(ready)} of {len(workers)}",
+            len(ready) == len(workers),
+        )
+    except (httpx.HTTPError, ValueError, AttributeError, TypeError) as error:
         return Replica(url, problem=f"does not answer: {type(error).__name__}")
 
 
@@ -83,15 +98,22 @@ def page(model: str, channel: Channel, replicas: Sequence[Replica], mlflow: str)
         f"<meta http-equiv=refresh content={REFRESH_SECONDS}></head><body><h1>Releases of {escape(model)}</h1>"
         f"<h2>Ought to be live</h2><p>{wanted}</p>"
         f"<h2>What each replica serves now</h2>"
-        f"<table><tr><th>replica<th>version<th>digest<th>since<th>remark</tr>{rows}"
+        f"<table><tr><th>replica<th>version<th>digest<th>since<th>workers<th>remark</tr>{rows}"
         f'</table><p><a href="{escape(mlflow)}" target=_blank rel=noopener>All versions in MLflow</a></p></body></html>'
     )
 
 
 def _row(replica: Replica, wanted: str | None) -> str:
     version = "-" if replica.version is None else f"{replica.version}"
-    cells = (replica.url, version, replica.digest[:12] or "-", replica.since or "-", replica.problem)
-    state = "" if wanted is None else "good" if replica.digest == wanted else "bad"
+    cells = (
+        replica.url,
+        version,
+        replica.digest[:12] or "-",
+        replica.since or "-",
+        replica.workers or "-",
+        replica.problem,
+    )
+    state = "" if wanted is None else "good" if replica.ready and replica.digest == wanted else "bad"
     first, *rest = (escape(str(cell)) for cell in cells)
     return f'<tr><td class="{state}">{first}' + "".join(f"<td>{cell}" for cell in rest) + "</tr>"
 

@@ -1,10 +1,11 @@
 """pipeline/contract/status.py"""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from pipeline.contract.status import Refusal, Status
+from pipeline.contract.status import Refusal, ReplicaStatus, Status, WorkerStatus
 
 LIVE = Status(
     "car_price", True, 3, "d" * 64, "2015-06-01", 5, "2015-06-02T04:00:00+00:00", Refusal(4, "e" * 64, "why"), "away"
@@ -36,3 +37,55 @@ def test_the_members_are_the_interface():
         "store_error",
     ]
     assert list(LIVE.to_dict()["refusal"]) == ["version", "digest", "reason"]
+
+
+FIRST = WorkerStatus(**{**LIVE.to_dict(), "refusal": None, "store_error": None}, index=0, pid=10)
+SECOND = replace(FIRST, index=1, pid=11)
+SILENT = WorkerStatus("car_price", False, index=1, problem="there is no answer")
+
+
+def test_workers_that_agree_speak_with_one_voice():
+    """A reader of today finds what it knows; whoever wants more finds the workers."""
+    status = ReplicaStatus.of([FIRST, SECOND])
+    document = json.loads(json.dumps(status.to_dict()))
+    assert Status.from_dict(document) == Status(**{**LIVE.to_dict(), "refusal": None, "store_error": None})
+    assert ReplicaStatus.from_dict(document) == status
+    assert [(each["index"], each["pid"]) for each in document["workers"]] == [(0, 10), (1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"generation": 4, "version": 2}, 2),
+        ({"ready": False, "generation": None, "version": None}, None),
+        ({"version": 9, "refusal": Refusal(4, "e" * 64, "why")}, 9),
+        ({"version": 9, "store_error": "away"}, 9),
+    ],
+)
+@pytest.mark.parametrize("turn", [1, -1])
+def test_the_one_that_lags_behind_is_shown(changes, shown, turn):
+    """Older generation, nothing live, a refusal, no view of the store: none of it is hidden by the others."""
+    status = ReplicaStatus.of([FIRST, replace(SECOND, **changes)][::turn])
+    assert status.version == shown
+    assert status.ready == changes.get("ready", True)
+
+
+def test_one_that_does_not_answer_makes_the_replica_not_ready():
+    """What is served is what the others say; the silent one does not hide it."""
+    status = ReplicaStatus.of([FIRST, SILENT])
+    assert (status.ready, status.version) == (False, 3)
+    assert not status.serves(LIVE.digest)
+
+
+def test_a_release_is_served_when_every_worker_serves_it():
+    """The members at the top alone are not enough."""
+    assert ReplicaStatus.of([FIRST, SECOND]).serves(LIVE.digest)
+    assert not ReplicaStatus.of([FIRST, replace(SECOND, digest="f" * 64)]).serves(LIVE.digest)
+    assert not ReplicaStatus.of([FIRST, SECOND]).serves("f" * 64)
+
+
+def test_a_replica_that_does_not_speak_of_workers_is_its_own():
+    """An older process answers for itself alone."""
+    status = ReplicaStatus.from_dict(LIVE.to_dict())
+    assert status.serves(LIVE.digest)
+    assert [(each.index, each.version) for each in status.workers] == [(0, 3)]

@@ -125,7 +125,18 @@ def test_a_replica_that_is_away(client, token, configured):
     assert f'<td class="bad">{AWAY}' in answer.text
 
 
-@pytest.mark.parametrize("said", [b"", b"[]", b"null", b"<html>", b"\xff"])
+def test_a_replica_with_a_worker_that_does_not_answer(client, token, configured, replica):
+    """The release of the others does not make it good; the page says how many workers are ready, and what is wrong."""
+    silent = {"index": 1, "ready": False, "problem": "there is no answer within 1 s"}
+    workers = [{"index": 0, "ready": True, "problem": None}, silent]
+    url = replica({"version": 7, "digest": DIGEST, "since": "2026-11-22T00:00:09Z", "workers": workers})
+    configured(url)
+    page = ask(client, token).text
+    assert f'<td class="bad">{url}<td>7' in page
+    assert "<td>1 of 2<td>worker 1: there is no answer within 1 s</tr>" in page
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b"null", b"<html>", b"\xff", b'{"workers": 5}', b'{"workers": [5]}'])
 def test_a_replica_that_talks_nonsense(client, token, configured, replica, said):
     """Something else listens at its address."""
     configured(replica(said))
