@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
@@ -16,7 +17,10 @@ PR_SET_PDEATHSIG = 1
 
 def fork(work: Callable[[], int]) -> int:
     """The process id of a child that ends with what ``work`` returns and never comes back to the caller's code."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of any thread, also of those that numpy and onnxruntime keep ready and that hold nothing.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child:
         return child
     code = 1

@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from pipeline.contract.schema import Column, Schema
 from serving import onnx_fields
 from serving.errors import ReleaseRefused
-from serving.graph_check import MAX_NODES, OPERATORS, check_graph
+from serving.graph_check import MAX_NODES, MAX_OPSETS, OPERATORS, check_graph
 from tests.serving import hostile_models as hostile
 from tests.serving import tiny
 
@@ -35,6 +36,20 @@ def test_every_operator_that_the_pipeline_writes_is_allowed():
     written = set(re.findall(r"""graph\.(?:node|write)\(\s*"(\w+)""", text))
     assert {"TreeEnsemble", "LabelEncoder", "Gather"} <= written
     assert written <= OPERATORS[""] | OPERATORS["ai.onnx.ml"]
+
+
+def test_every_allowed_operator_exists():
+    """No name on the list is misspelled, and none has another domain."""
+    assert [op for domain, ops in OPERATORS.items() for op in ops if not onnx.defs.has(op, domain)] == []
+
+
+def test_onnxruntime_takes_the_newest_opsets_that_are_allowed():
+    """What is let through here is not refused there for its age."""
+    opsets = [helper.make_opsetid(domain, version) for domain, version in MAX_OPSETS.items()]
+    values = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None, 1]) for name in "ab"]
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "g", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    assert onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def test_the_field_numbers_are_those_of_onnx():
