@@ -110,7 +110,7 @@ class DrainingServer(uvicorn.Server):
         config, state = self.config, self.lifespan.state
 
         def protocol() -> asyncio.Protocol:
-            return config.http_protocol_class(config, self.server_state, state)  # type: ignore[call-arg, return-value]
+            return config.http_protocol_class(config, self.server_state, state)  # type: ignore[call-arg]
 
         await asyncio.get_running_loop().connect_accepted_socket(protocol, connection, ssl=config.ssl)
 
@@ -135,9 +135,10 @@ def turn_away(listener: socket.socket) -> None:
     """
     if sys.platform == "linux":
         program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in DROP_SYN))
-        listener.setsockopt(
-            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(DROP_SYN), ctypes.addressof(program))
-        )
+        with suppress(OSError):  # some containers forbid it; those few are cut off then
+            listener.setsockopt(
+                socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(DROP_SYN), ctypes.addressof(program))
+            )
 
 
 def bind(host: str, port: int) -> socket.socket:
