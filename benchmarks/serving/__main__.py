@@ -77,8 +77,8 @@ def made(source: str, day: str, window_days: int) -> Material:
     if not (folder / material.ROWS).exists():
         print(f"Making a model of {source} up to {day} ...", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
-        command = [REPOSITORY / ".venv/bin/python", "-m", "benchmarks.serving.model"]
-        subprocess.run([*command, source, day, str(window_days), folder], cwd=REPOSITORY, check=True)
+        command = [str(REPOSITORY / ".venv/bin/python"), "-m", "benchmarks.serving.model"]
+        subprocess.run([*command, source, day, str(window_days), str(folder)], cwd=REPOSITORY, check=True)
     return material.read(folder)
 
 

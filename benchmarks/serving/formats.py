@@ -34,11 +34,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """``call`` makes the request for some rows, ``prices`` reads body and headers (lower case) of its answer."""
+    """``call`` makes the request for some rows, ``prices`` reads body and headers (lower case) of its answer.
+
+    Without ``prices`` there are none in the answer.
+    """
 
     name: str
     call: Callable[[Schema, Sequence[Row]], Call]
-    prices: Callable[[bytes, Mapping[str, str]], list[float]]
+    prices: Callable[[bytes, Mapping[str, str]], list[float]] | None
 
 
 def json_format(

@@ -10,6 +10,8 @@ import io
 import json
 import random
 import sys
+import warnings
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -108,6 +110,7 @@ def save_for_mlflow(bundle: Bundle, folder: Path) -> None:
     schema = bundle.manifest.schema
     inputs = [{"name": c.name, "type": kinds[c.kind], "required": c.required} for c in schema.inputs]
     outputs = [{"name": name, "type": "double", "required": True} for name in schema.outputs]
+    warnings.filterwarnings("ignore", message=".*input example was not provided")
     mlflow.pyfunc.save_model(
         str(folder / MLFLOW),
         loader_module="frame_model",
@@ -118,7 +121,7 @@ def save_for_mlflow(bundle: Bundle, folder: Path) -> None:
     )
 
 
-def write(folder: Path, files: dict[str, bytes]) -> None:
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving import ours
+from benchmarks.serving.answers import send
 from benchmarks.serving.load import Load, run_wrk
 from benchmarks.serving.material import Material, Releases
 from benchmarks.serving.process import free_port, running
 from benchmarks.serving.results import spread
-from benchmarks.serving.rounds import ONE_CONNECTIONS, WARM_SECONDS, send
+from benchmarks.serving.rounds import ONE_CONNECTIONS, WARM_SECONDS
 
 VERSIONS = 100
 PAUSES = {"each_second": 1.0, "back_to_back": 0.0}

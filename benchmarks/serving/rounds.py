@@ -5,16 +5,16 @@ Each turn starts the server anew, compares its answers with onnxruntime's, warms
 
 from __future__ import annotations
 
-import math
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serving import ours, process
-from benchmarks.serving.formats import JSON, Call, Format
+from benchmarks.serving.answers import WrongAnswer, check, check_guarded
+from benchmarks.serving.formats import Format
 from benchmarks.serving.load import Load, run_wrk
 from benchmarks.serving.material import Material
 from benchmarks.serving.process import NotReady, free_port, running
@@ -22,13 +22,8 @@ from benchmarks.serving.results import spread
 from benchmarks.serving.servers import Server
 
 ONE_CONNECTIONS, MANY_CONNECTIONS, MANY = 16, 2, 1_000
-CHECKED = 50
 WARM_SECONDS = 1.0
 NOT_INSTALLED = "it is not installed here"
-
-
-class WrongAnswer(Exception):
-    """A server did not answer what onnxruntime answers to the same rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,36 +118,6 @@ def _load(material: Material, form: Format, size: Size) -> Load:
     calls = [form.call(material.schema, rows) for rows in material.batches(size.rows)]
     run_wrk(size.port, calls, size.connections, WARM_SECONDS)
     return run_wrk(size.port, calls, size.connections, size.seconds)
-
-
-def check(material: Material, form: Format, port: int, size: int) -> None:
-    """Raises ``WrongAnswer`` unless prices come back as onnxruntime has them, to a millionth."""
-    expected = material.prices
-    for index, rows in enumerate(material.batches(size)[:CHECKED]):
-        status, headers, body = send(port, form.call(material.schema, rows))
-        if status != 200:
-            raise WrongAnswer(f"{form.name}: {status} {body[:300]!r}")
-        prices = form.prices(body, headers)
-        right = expected[index * size : (index + 1) * size]
-        if prices and not all(math.isclose(*pair, rel_tol=1e-6) for pair in zip(prices, right, strict=True)):
-            raise WrongAnswer(f"{form.name}: the prices are not the model's")
-
-
-def check_guarded(port: int) -> None:
-    """Raises ``WrongAnswer`` when it answers whoever brings no key: then it does less than it is said to do."""
-    status, _, _ = send(port, Call("/v1/predict", JSON, b"{}"))
-    if status != 401:
-        raise WrongAnswer(f"a request without a key got {status}, not 401")
-
-
-def send(port: int, call: Call, method: str = "POST") -> tuple[int, dict[str, str], bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, call.path, call.body or None, dict(call.headers))
-        answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-    finally:
-        connection.close()
 
 
 def _in_process(material: Material, size: int, seconds: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.serving import ours
@@ -142,7 +142,7 @@ def _empty() -> Server:
     def start(port: int) -> Launch:
         return Launch([ours.PYTHON, *UVICORN, "--port", str(port), f"{PEERS}.empty:app"], {}, REPOSITORY, "/")
 
-    form = json_format("JSON", "/", lambda rows: {"rows": rows}, lambda _: [])
+    form = replace(json_format("JSON", "/", lambda rows: {"rows": rows}, list), prices=None)
     about = "the same web server, a handler that does nothing"
     return Server("empty handler", "empty", about, Path(ours.PYTHON), start, form, [])
 

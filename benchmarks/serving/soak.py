@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving import ours
+from benchmarks.serving.answers import send
 from benchmarks.serving.material import Material, Releases
 from benchmarks.serving.process import Footprint, footprint, free_port, running
-from benchmarks.serving.rounds import send
 
 RELOADS, SETTLED, EVERY = 400, 10, 50
 KEPT = 3  # releases that stay in the store
