@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from onnxruntime import InferenceSession
 
 from serving import golden
 from serving.errors import NotReady
@@ -16,7 +19,7 @@ from serving.slot import Slot
 class Proof:
     """When (monotonic) which release answered its first golden row, and what was wrong with the answer."""
 
-    release: LoadedRelease
+    session: weakref.ref[InferenceSession]  # weak: a release that left must not stay in memory until the next question
     at: float
     wrong: str | None
 
@@ -39,8 +42,8 @@ class Probe:
             raise NotReady("this process is shutting down")
         release = self._slot.take()
         proof = self._proof
-        if proof is None or proof.release is not release or self._clock() - proof.at > self._max_age:
-            proof = self._proof = Proof(release, self._clock(), _wrong(release))
+        if proof is None or proof.session() is not release.session or self._clock() - proof.at > self._max_age:
+            proof = self._proof = Proof(weakref.ref(release.session), self._clock(), _wrong(release))
         if proof.wrong:
             raise NotReady(proof.wrong)
         return release

@@ -1,6 +1,8 @@
 """serving/probe.py"""
 
 import dataclasses
+import gc
+import weakref
 
 import pytest
 
@@ -75,9 +77,10 @@ def test_a_release_that_stops_answering_is_not_ready(probe, session, clock):
 def test_a_new_release_is_asked_itself(probe, slot, session):
     """The proof of the old release does not count for the new one."""
     probe.check()
-    slot.swap(dataclasses.replace(slot.live, version=2))
+    second = Session(session.session)
+    slot.swap(dataclasses.replace(slot.live, version=2, session=second))
     assert probe.check().version == 2
-    assert session.calls == 2
+    assert (session.calls, second.calls) == (1, 1)
 
 
 def test_a_wrong_answer_is_not_ready(probe, slot):
@@ -93,3 +96,18 @@ def test_a_process_that_ends_is_not_ready(probe):
     probe.drain()
     with pytest.raises(NotReady, match="shutting down"):
         probe.check()
+
+
+def test_a_proof_keeps_no_release_in_memory(loaded):
+    """Who is asked rarely must not hold what left long ago."""
+    slot = Slot()
+    first = dataclasses.replace(loaded, session=Session(loaded.session))
+    watched = weakref.ref(first.session)
+    slot.swap(first)
+    probe = Probe(slot)
+    probe.check()
+    first = None
+    for version in (2, 3):
+        slot.swap(dataclasses.replace(loaded, version=version))
+    gc.collect()
+    assert watched() is None
