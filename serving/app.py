@@ -12,7 +12,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from serving import routes
-from serving.doors import invocations, predict
+from serving.doors import invocations, predict, v2
 from serving.edge import Edge
 from serving.loader import load
 from serving.openapi import openapi_route
@@ -26,7 +26,7 @@ STOP_SECONDS = 5.0
 FIRST_LOOK_SECONDS = 10.0
 
 # A new protocol is a file in doors/ and its name here.
-DOORS = (predict, invocations)
+DOORS = (predict, invocations, v2)
 ROUTES: list[Route] = [*(route for door in DOORS for route in door.ROUTES), *routes.ROUTES, openapi_route(DOORS)]
 
 

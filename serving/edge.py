@@ -129,7 +129,8 @@ def _trace(scope: Scope) -> dict[str, str]:
 def _problem(error: Exception, scope: Scope) -> Response:
     door = scope.get("door")
     if isinstance(error, RowsInvalid):
-        members = door.problem_members("rows_invalid", rows_detail(error.errors)) if door else {}
+        detail = f"{rows_detail(error.errors)}: {error}"  # some clients show nothing else
+        members = door.problem_members("rows_invalid", detail) if door else {}
         return rows_problem(error.errors, **members)
     known = error if isinstance(error, Unanswered) else _unexpected(error, scope)
     if known.code in SHED:
