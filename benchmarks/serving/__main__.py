@@ -68,9 +68,9 @@ def _measure(options: argparse.Namespace, served: Material, results: Results, sc
 
 
 def made(source: str, day: str, window_days: int) -> Material:
-    """The material of this source; made once, then found again until the pipeline's code changes."""
+    """The material of this source; made once, then found again until the code that makes it changes."""
     code = hashlib.sha256()
-    for path in sorted((REPOSITORY / "pipeline").rglob("*.py")):
+    for path in (Path(__file__).with_name("model.py"), *sorted((REPOSITORY / "pipeline").rglob("*.py"))):
         code.update(path.read_bytes())
     key = hashlib.sha256(f"{source} {day} {window_days} {code.hexdigest()}".encode()).hexdigest()[:16]
     folder = BENCH / "models" / key

@@ -33,6 +33,7 @@ from pipeline.store import open_store
 from pipeline.workspace import Ref, read_file
 
 COUNT = 4_000
+ONE_THREAD = Path(__file__).with_name("peers") / "one_thread.py"
 compared = train.candidates
 
 
@@ -105,7 +106,7 @@ def trees(data: bytes) -> int:
 
 
 def save_for_mlflow(bundle: Bundle, folder: Path) -> None:
-    """The model as the project logs it: its own loader, and the columns as signature."""
+    """The model as the project logs it, its own loader and the columns as signature, but with one thread."""
     kinds = {"numeric": "double", "categorical": "string"}
     schema = bundle.manifest.schema
     inputs = [{"name": c.name, "type": kinds[c.kind], "required": c.required} for c in schema.inputs]
@@ -113,8 +114,8 @@ def save_for_mlflow(bundle: Bundle, folder: Path) -> None:
     warnings.filterwarnings("ignore", message=".*input example was not provided")
     mlflow.pyfunc.save_model(
         str(folder / MLFLOW),
-        loader_module="frame_model",
-        code_paths=[frame_model.__file__],
+        loader_module=ONE_THREAD.stem,
+        code_paths=[frame_model.__file__, str(ONE_THREAD)],
         data_path=str(folder / RELEASE / bundles.MODEL),
         signature=ModelSignature.from_dict({"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}),
         pip_requirements=["onnxruntime", "pandas"],
