@@ -30,7 +30,7 @@ class Replicas:
 
     def __init__(self, urls: Sequence[str], token: str, wanted: Callable[[], bool]) -> None:
         self._urls = tuple(url.rstrip("/") for url in urls)
-        self._token = token
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._wanted = wanted
 
     def push(self) -> None:
@@ -39,9 +39,8 @@ class Replicas:
             list(pool.map(self._push, self._urls))
 
     def _push(self, url: str) -> None:
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         with contextlib.suppress(requests.RequestException):
-            requests.post(f"{url}/v1/reload", headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
+            requests.post(f"{url}/v1/reload", headers=self._headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
 
     def serve(self, bundle: Bundle, release: Release, generation: int, seconds: float) -> bool:
         """Push, then wait until every worker of every replica serves the release, and the golden rows are answered.
@@ -58,13 +57,13 @@ class Replicas:
             if not self._wait(url, release, generation, deadline):
                 return False
         for url in self._urls:
-            _check_golden(url, bundle)
+            _check_golden(url, bundle, self._headers)
         return self._wanted()
 
     def _wait(self, url: str, release: Release, generation: int, deadline: float) -> bool:
         pause = POLL_SECONDS
         while True:
-            status, trouble = _status(url)
+            status, trouble = _status(url, self._headers)
             if status is not None:
                 if status.serves(release.digest):
                     return True
@@ -80,10 +79,12 @@ class Replicas:
             pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
 
 
-def _status(url: str) -> tuple[ReplicaStatus | None, str]:
+def _status(url: str, headers: Mapping[str, str]) -> tuple[ReplicaStatus | None, str]:
     """What a replica says of itself and its workers; without an answer, why there is none."""
     try:
-        response = requests.get(f"{url}/v1/model", timeout=(CONNECT_SECONDS, READ_SECONDS))
+        response = requests.get(f"{url}/v1/model", headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
+        if response.status_code in {401, 403}:
+            return None, "it does not take the push token (GAVEL_PUSH_TOKEN, SERVING_PUSH_TOKEN)"
         return ReplicaStatus.from_dict(response.json()), ""
     except requests.ConnectionError:
         return None, "there is no answer"
@@ -114,12 +115,13 @@ def _raise_refusal(url: str, status: ReplicaStatus, release: Release) -> None:
             raise ModelRefused(f"{url} refused version {release.version}: {each.refusal.reason}")
 
 
-def _check_golden(url: str, bundle: Bundle) -> None:
+def _check_golden(url: str, bundle: Bundle, headers: Mapping[str, str]) -> None:
     """The recorded rows must be answered by this bundle, within its tolerance."""
     golden = bundle.golden
     timeout = (CONNECT_SECONDS, READ_SECONDS)
     try:
-        response = requests.post(f"{url}/v1/predict", json={"rows": list(golden.rows)}, timeout=timeout)
+        body = {"rows": list(golden.rows)}
+        response = requests.post(f"{url}/v1/predict", json=body, headers=headers, timeout=timeout)
         if response.status_code in {429, 503}:
             raise DeployFailed(f"{url} is too busy to answer the golden rows (HTTP {response.status_code})")
         document = response.json()

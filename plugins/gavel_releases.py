@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,13 @@ class Replica:
     ready: bool = False
 
 
-def ask(url: str) -> Replica:
+def ask(url: str, token: str = "") -> Replica:
     """One replica's own word on what it serves."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        said = httpx.get(f"{url.rstrip('/')}/v1/model", timeout=PATIENCE_SECONDS, trust_env=False).json()
+        said = httpx.get(
+            f"{url.rstrip('/')}/v1/model", headers=headers, timeout=PATIENCE_SECONDS, trust_env=False
+        ).json()
         workers = said.get("workers") or [{"ready": True}]
         silent = [f"worker {each.get('index')}: {each['problem']}" for each in workers if each.get("problem")]
         problem = [(said.get("refusal") or {}).get("reason"), said.get("store_error"), *silent]
@@ -140,7 +144,8 @@ def _page(settings: Settings) -> str:
     model = datasets.load(settings.dataset).model_name
     channel = read_channel(open_store(settings.store), model).channel
     with ThreadPoolExecutor(max_workers=8) as pool:
-        replicas = list(pool.map(ask, settings.serving_urls))
+        token = settings.push_token.get_secret_value()
+        replicas = list(pool.map(partial(ask, token=token), settings.serving_urls))
     return page(model, channel, replicas, f"{settings.mlflow_uri.rstrip('/')}/#/models/{model}")
 
 

@@ -82,14 +82,25 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
         pass
 
+    def stranger(self) -> bool:
+        """Where callers must say who they are, an answer to one who does not, and True."""
+        unknown = self.server.serving.mood == "guarded" and self.headers.get("Authorization") != "Bearer secret"
+        if unknown:
+            self.give(401, {})
+        return unknown
+
     def do_GET(self) -> None:
         assert self.path == "/v1/model"
+        if self.stranger():
+            return
         if self.server.serving.mood == "deaf":
             self.server.serving.look()
         self.give(200, self.server.serving.status().to_dict())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.stranger():
+            return
         if self.path == "/v1/reload":
             self.reload()
         else:

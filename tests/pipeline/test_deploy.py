@@ -368,11 +368,13 @@ def test_a_status_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program listens at the address."""
 
     class Answer:
+        status_code = 200
+
         def json(self) -> Any:
             return ["not", "a", "status"]
 
     monkeypatch.setattr(requests, "get", lambda *arguments, **options: Answer())
-    status, trouble = replicas._status("http://elsewhere")
+    status, trouble = replicas._status("http://elsewhere", {})
     assert status is None
     assert "not the status" in trouble
 

@@ -62,3 +62,14 @@ def test_one_worker_that_refuses_is_enough(serving: FakeServing) -> None:
     refusing = replace(OTHER, digest="f" * 64, refusal=Refusal(1, NEW.digest, "golden row 3 differs"))
     with pytest.raises(ModelRefused, match="golden row 3 differs"):
         served(serving, GOOD, refusing)
+
+
+def test_a_replica_that_asks_callers_who_they_are_is_shown_the_push_token(store: Store) -> None:
+    """Status and golden rows are asked for with it, not only the push; another token is said plainly."""
+    serving = FakeServing(store)
+    put_live(store, NotedRegistry(), NEW, 1, serving)
+    serving.mood = "guarded"
+    assert served(serving, GOOD)
+    with pytest.raises(DeployFailed, match="does not take the push token"):
+        Replicas([serving.url], "another", lambda: True).serve(NEW, RELEASE, 1, 0.3)
+    serving.close()
