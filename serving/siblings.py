@@ -46,14 +46,13 @@ async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):  # who asked may have gone
-            status = await answer((await reader.readline()).decode().strip())
-            writer.write(json.dumps(status.to_dict()).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+            async with _closing(writer):
+                status = await answer((await reader.readline()).decode().strip())
+                writer.write(json.dumps(status.to_dict()).encode() + b"\n")
+                await writer.drain()
 
-    server = await asyncio.start_unix_server(connected, path)
-    yield
-    server.close()
+    async with await asyncio.start_unix_server(connected, path):
+        yield
 
 
 async def ask(seat: Seat, index: int, question: Question, model: str, seconds: float | None) -> WorkerStatus:
@@ -70,8 +69,15 @@ async def ask(seat: Seat, index: int, question: Question, model: str, seconds: f
 
 async def _ask(path: Path, question: Question) -> WorkerStatus:
     reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
-    try:
+    async with _closing(writer):
         writer.write(question.encode() + b"\n")
         return WorkerStatus.from_dict(json.loads(await reader.readline()))
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    try:
+        yield
     finally:
         writer.close()
+        await writer.wait_closed()

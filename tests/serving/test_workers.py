@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -14,7 +16,7 @@ import pytest
 
 from serving.workers import CANNOT_START, FIRST_WAIT_SECONDS, Workers
 from tests.serving import tiny
-from tests.serving.process import command, free_port, serving, wait_for
+from tests.serving.process import REPOSITORY, command, free_port, serving, wait_for
 from tests.serving.test_hot_reload import Tally, ask_until
 
 
@@ -42,22 +44,31 @@ def lives(pid: int) -> bool:
         return False
 
 
-def connection_to(served, pid: int):
-    """A connection that is kept alive with the worker ``pid``, as its own first word in the status tells."""
-    for _ in range(200):
-        connection = served.connection()
-        found = served.ask("GET", "/v1/model", connection=connection).document["workers"]
-        if found[0]["pid"] == pid:
-            return connection
-        connection.close()
-    raise AssertionError(f"200 connections, none to {pid}")
+@contextmanager
+def stopped(pid: int):
+    """The process does nothing meanwhile, as one that hangs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch):
+    """The folder in which a replica makes its own; short, as a socket's address must be."""
+    with tempfile.TemporaryDirectory() as name:
+        monkeypatch.setenv("TMPDIR", name)
+        yield Path(name)
 
 
 def test_a_push_reaches_every_worker_within_300_ms(root):
     """Whichever worker is asked, the answer is of the new release, and its status names both."""
     with two_workers(root) as served:
-        first, second = pids(served)
-        connections = [connection_to(served, first), connection_to(served, second)]
+        connections = [served.connection(), served.connection()]
+        for connection, pid in zip(connections, pids(served), strict=True):
+            with stopped(pid):  # so that the other one takes it
+                assert served.ask("GET", "/livez", connection=connection).status == 200
         release = tiny.publish(root, 2)
         tiny.point(root, release, 2)
         started = time.monotonic()
@@ -103,22 +114,16 @@ def test_when_the_parent_is_killed_nobody_stays(root):
 def test_a_stopped_worker_makes_the_replica_not_ready(root):
     """It is named within the second that it has to answer; the other one goes on answering."""
     with two_workers(root) as served:
-        stopped, other = pids(served)
-        with closing(connection_to(served, other)) as connection:
-            os.kill(stopped, signal.SIGSTOP)
-            try:
-                found = served.ask("GET", "/v1/model", connection=connection).document
-                ready = served.ask("GET", "/readyz", connection=connection)
-                price = served.ask("POST", "/v1/predict", {"rows": [tiny.ROW]}, connection=connection)
-            finally:
-                os.kill(stopped, signal.SIGCONT)
-            silent = next(each for each in found["workers"] if each["pid"] is None)
-            assert (found["ready"], found["version"], silent["ready"]) == (False, 1, False)
-            assert silent["problem"] == "there is no answer within 1 s"
-            assert ready.status == 503
-            assert ready.document["detail"] == f"worker {silent['index']}: there is no answer within 1 s"
-            assert price.status == 200
-            assert wait_for(lambda: served.ask("GET", "/readyz", connection=connection).status == 200)
+        with stopped(pids(served)[0]):
+            found, ready = status(served), served.ask("GET", "/readyz")
+            price = served.ask("POST", "/v1/predict", {"rows": [tiny.ROW]})
+        silent = found["workers"][1]
+        assert (found["ready"], found["version"], silent["ready"]) == (False, 1, False)
+        assert silent["problem"] == "there is no answer within 1 s"
+        assert ready.status == 503
+        assert ready.document["detail"] == f"worker {silent['index']}: there is no answer within 1 s"
+        assert price.status == 200
+        wait_for(lambda: served.ask("GET", "/readyz").status == 200)
 
 
 def test_reloads_under_load_across_workers(root):
@@ -164,7 +169,7 @@ def connection_closed(served, connection, lost, asked) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_under_load_loses_nothing(root, workers):
+def test_sigterm_under_load_loses_nothing(root, temporary, workers):
     """16 clients on kept connections get an answer to each request until no connection is taken; the end is 0."""
     with two_workers(root, workers=workers, drain_seconds=0.5) as served:
         lost, asked = [], []
@@ -178,6 +183,29 @@ def test_sigterm_under_load_loses_nothing(root, workers):
             thread.join(10)
         assert not lost
         assert len(asked) > 100
+        assert not list(temporary.glob("gavel-*"))
+
+
+def test_one_worker_told_to_end_is_replaced(root):
+    """SIGTERM to a worker drains it alone; meanwhile and afterwards each new connection gets its answer."""
+    with two_workers(root) as served:
+        told = pids(served)[0]
+        os.kill(told, signal.SIGTERM)
+        answers = []
+        while lives(told):
+            answers.append(served.ask("POST", "/v1/predict", {"rows": [tiny.ROW]}).status)
+        assert set(answers) == {200}
+        wait_for(lambda: served.ask("GET", "/readyz").status == 200, 2)
+        assert told not in pids(served)
+
+
+def test_ctrl_c_ends_all_of_it(root):
+    """The terminal sends SIGINT to the whole group; the parent passes it on once, and the end is 0."""
+    with two_workers(root) as served:
+        workers = pids(served)
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(5) == 0
+        assert not any(lives(pid) for pid in workers)
 
 
 def test_what_no_worker_can_use_is_an_error_at_the_start(tmp_path):
@@ -225,3 +253,11 @@ def test_settings_that_broke_do_not_end_workers_that_answer():
     assert not workers._hopeless
     workers._note(workers._workers[1], CANNOT_START)
     assert workers._hopeless
+
+
+def test_what_is_forked_has_one_thread_and_reports_to_nobody(temporary):
+    """Everything is imported before the fork: a thread would be lost in it, and onnxruntime's telemetry leaves a file."""
+    code = "import serving.__main__, serving.start, os; print(len(os.listdir('/proc/self/task')))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, timeout=30)
+    assert found.stdout == "1\n"
+    assert not list(temporary.iterdir())
