@@ -5,6 +5,7 @@ Not here: the command line (``__main__.py``). This file imports everything, so t
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -28,7 +29,9 @@ SPARE_SECONDS = 10
 
 def serve(settings: Settings, listener: socket.socket, load: Load) -> None:
     """Answer on ``listener`` until told to stop. Raises ``SettingsInvalid``."""
-    DrainingServer(create_app(settings, load), settings).run(sockets=[listener])
+    server = DrainingServer(create_app(settings, load), settings)
+    gc.freeze()  # what is here stays for good: the collector need not look at it again and again
+    server.run(sockets=[listener])
 
 
 def serve_by_workers(settings: Settings, listener: socket.socket, load: Load, folder: Path) -> int:
