@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ Columns = dict[str, list[Any]]
 
 SHAPE = 'the body must be {"rows": [{"column": value, ...}, ...]} or {"columns": {"column": [value, ...], ...}}'
 MEMBERS = {"rows", "columns", "partial"}
+
+# While a body is parsed nothing else runs in the process, and the garbage collector looks at each list in it again
+# and again. So it may have no more values than its rows can have, and some for what somebody has misunderstood.
+VALUES_BESIDE = 65_536
+TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 async def read_body(receive: Receive, declared: bytes | None, limit: int) -> bytes:
@@ -52,14 +58,14 @@ class Wanted:
     partial: bool = False
 
 
-def read_wanted(body: bytes, max_rows: int) -> Wanted:
-    """The rows or columns of a body, none of their values looked at.
+def read_wanted(body: bytes, max_rows: int, width: int = 0) -> Wanted:
+    """The rows or columns of a body, none of their values looked at. ``width`` is how many columns there are.
 
     Raises:
         RequestRefused: the body is not strict JSON of the right shape.
         RowsInvalid: some rows are not objects.
     """
-    document = strict_json(body)
+    document = strict_json(body, max_rows * width)
     known = isinstance(document, dict) and document.keys() <= MEMBERS
     if not known or ("rows" in document) == ("columns" in document):
         raise RequestRefused("wrong_shape", f"{SHAPE}, and nothing else")
@@ -110,14 +116,16 @@ def all_objects(rows: list[Any]) -> list[Row]:
     return rows
 
 
-def strict_json(body: bytes, *, nan_is_null: bool = False) -> Any:
+def strict_json(body: bytes, values: int = 0, *, nan_is_null: bool = False) -> Any:
     """JSON as RFC 8259 has it: UTF-8 without byte order mark, no NaN or Infinity, no name twice in an object.
 
+    ``values`` is how many values all rows together may have; many more are refused before they cost anything.
     With ``nan_is_null`` a bare NaN, which pandas writes for a value that is not known, is read as null.
 
     Raises:
         RequestRefused: it is not; the message says where, and repeats nothing of it.
     """
+    check_weight(body, values)
     constant = _nan_as_null if nan_is_null else _no_constant
     try:
         return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=constant)
@@ -130,6 +138,17 @@ def strict_json(body: bytes, *, nan_is_null: bool = False) -> Any:
         raise RequestRefused("not_json", "the body is nested too deeply") from error
     except ValueError as error:  # Python reads no integer of more than 4,300 digits
         raise RequestRefused("not_json", "the body has a number with too many digits") from error
+
+
+def check_weight(body: bytes, values: int) -> None:
+    """Raises ``RequestRefused`` when a body of JSON has many more values than the ``values`` that its rows may have."""
+    most = 2 * values + VALUES_BESIDE
+    if _weight(body) > most and _weight(TEXTS.sub(b"", body)) > most:
+        raise RequestRefused("too_many_rows", "the body has more values than rows may have; send several requests")
+
+
+def _weight(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:

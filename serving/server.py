@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from serving.errors import SettingsInvalid
+from serving.http_protocol import LimitedProtocol
 from serving.settings import Settings
 from serving.tls import tls_files
 
@@ -48,6 +49,7 @@ class DrainingServer(uvicorn.Server):
         # our log has one line where something happens, not one a request
         config = uvicorn.Config(
             app,
+            http=LimitedProtocol,
             access_log=False,
             log_config=None,
             server_header=False,

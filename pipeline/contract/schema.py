@@ -20,7 +20,7 @@ __all__ = ["MAX_TEXT", "Column", "Kind", "RowError", "RowsInvalid", "Schema", "d
 Arrays = dict[str, npt.NDArray[Any]]
 
 MAX_NAME = 64  # of an unknown column: how much of its name is repeated
-MAX_HINTS = 20  # looking for the nearest name is slow; a hostile request can have 100,000 unknown names
+MAX_HINTS = 20  # of one row, and of one request with the nearest name; a hostile one can have 100,000 unknown names
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,16 @@ class Schema:
         return arrays, sorted(errors, key=lambda error: error.row)
 
     def _unknown_fields(self, rows: Sequence[Mapping[str, Any]]) -> list[RowError]:
-        unknown = [(index, name) for index, row in enumerate(rows) for name in row if name not in self._names]
+        unknown = [(index, name) for index, row in enumerate(rows) for name in self._unknown_names(row)]
         some = list(dict.fromkeys(name for _, name in unknown))[:MAX_HINTS]
         messages = {name: self._unknown_message(name[:MAX_NAME]) for name in some}
         plain = "there is no such column"
         return [
             RowError(index, name[:MAX_NAME], "unknown_column", messages.get(name, plain)) for index, name in unknown
         ]
+
+    def _unknown_names(self, row: Mapping[str, Any]) -> list[str]:
+        return [] if row.keys() <= self._names else [name for name in row if name not in self._names][:MAX_HINTS]
 
     def _unknown_message(self, name: str) -> str:
         near = difflib.get_close_matches(name, sorted(self._names), n=1, cutoff=0.6)

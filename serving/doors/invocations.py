@@ -76,7 +76,7 @@ def _asked(schema: Schema, headers: Headers, body: bytes, max_rows: int) -> list
         check_plain(headers)
         return read_csv(body, {column.name for column in schema.inputs if column.kind == "numeric"}, max_rows)
     check_json_type(headers)
-    document = strict_json(body, nan_is_null=True)
+    document = strict_json(body, max_rows * len(schema.inputs), nan_is_null=True)
     found = [name for name in FORMATS if name in document] if isinstance(document, dict) else []
     if len(found) != 1 or not document.keys() <= {*found, "params"}:
         raise RequestRefused("wrong_shape", f"{SHAPE}, and nothing else")

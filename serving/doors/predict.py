@@ -84,7 +84,7 @@ def read(release: LoadedRelease, headers: Headers, body: bytes, max_rows: int) -
     batch = release.decoder.decode(body, max_rows)
     if batch is not None:
         return Prediction(release, batch, batch.count)
-    asked = read_wanted(body, max_rows)
+    asked = read_wanted(body, max_rows, len(release.schema.inputs))
     if asked.columns is not None:
         arrays, errors = release.schema.read_columns(asked.columns, asked.count)
     else:

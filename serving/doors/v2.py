@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from serving import routes
 from serving.batch import Batch
-from serving.body import strict_json
+from serving.body import check_weight, strict_json
 from serving.doors.door import Door, Endpoint, Headers, check_json_type, check_plain, through
 from serving.doors.v2_model import SERVER, answer_parameters, check_name, check_version, metadata
 from serving.doors.v2_openapi import describe
@@ -112,6 +112,7 @@ class Inference:
 def read(release: LoadedRelease, headers: Headers, body: bytes, max_rows: int) -> Inference:
     """Raises ``RequestRefused`` for a body that cannot be read, ``RowsInvalid`` for rows that cannot be used."""
     head, raw = _parts(headers, body)
+    check_weight(head, max_rows * len(release.schema.inputs))
     asked = _body(head)
     batch = read_tensors(release.schema, _tensors(asked.inputs, raw), max_rows)
     outputs = asked.outputs or ()

@@ -180,7 +180,7 @@ def test_a_body_that_is_no_request_is_a_client_error(client, body):
     """It is a problem with a stable code."""
     response = client.post(INFER, content=body, headers={"content-type": "application/json"})
     assert 400 <= response.status_code < 500
-    assert response.json()["code"] in {"not_json", "wrong_shape", "no_rows"}
+    assert response.json()["code"] in {"not_json", "wrong_shape", "no_rows", "too_many_rows"}
 
 
 def test_an_unknown_input_is_told_the_nearest_name(client):
