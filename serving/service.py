@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.access.door import Access, open_access
+from serving.cache import open_runner
 from serving.last_good import LastGood
 from serving.loader import load
 from serving.probe import Probe
@@ -47,6 +48,6 @@ def build(settings: Settings, load: Load = load, seat: Seat = ALONE) -> Service:
         probe,
         open_access(settings),
         open_throttle(settings.rate_limit, settings.workers),
-        Runner(settings.max_waiting),
+        open_runner(settings),
         Replica(reconciler, probe, seat),
     )
