@@ -33,6 +33,7 @@ def environment(outer: Mapping[str, str], stack: Stack, keys: Keys) -> dict[str,
         # How long OpenMP threads spin before they sleep. As it comes (for ever) a fit takes ten times as long while
         # the other processes of the stack want the same cores; 0 doubles it when they do not.
         "GOMP_SPINCOUNT": "1000",
+        "ORT_DISABLE_TELEMETRY": "1",
         **_pipeline(stack, keys),
         **_serving(stack, keys),
         **MLFLOW,

@@ -229,6 +229,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 def main(arguments: list[str]) -> int:
     # Read when sklearn is imported: OpenMP threads that spin for long make a shared machine many times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     options = parse(arguments)
     try:
         settings = settings_of(options)
