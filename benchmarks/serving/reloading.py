@@ -32,7 +32,7 @@ class Reloader:
         self._releases, self._port = releases, port
         self._versions = [releases.publish(version) for version in range(1, VERSIONS + 1)]
         self._last = 0
-        self.done = 0
+        self.took: list[float] = []
 
     def go(self) -> None:
         """The files of the version that lies longest get a version number that was never there."""
@@ -45,7 +45,6 @@ class Reloader:
             status, _, body = send(self._port, ours.RELOAD)
             assert status == 200, body[:300]
         self._last += 1
-        self.done += 1
 
     @contextmanager
     def all_the_time(self, pause: float) -> Iterator[None]:
@@ -55,7 +54,8 @@ class Reloader:
             while not stop.is_set():
                 start = time.monotonic()
                 self.go()
-                stop.wait(max(0.0, pause - (time.monotonic() - start)))
+                self.took.append(time.monotonic() - start)
+                stop.wait(max(0.0, pause - self.took[-1]))
 
         thread = threading.Thread(target=repeat)
         thread.start()
@@ -72,25 +72,25 @@ def measure(material: Material, scratch: Path, seconds: float, rounds: int) -> d
         calls = ours.calls(material, 1)
         run_wrk(port, calls, ONE_CONNECTIONS, WARM_SECONDS)
         found: dict[str, list[Load]] = {"quiet": []}
-        reloaded = dict.fromkeys(PAUSES, 0)
+        took: dict[str, list[float]] = {name: [] for name in PAUSES}
         for _ in range(rounds):
             found["quiet"].append(run_wrk(port, calls, ONE_CONNECTIONS, seconds))
             for name, pause in PAUSES.items():
-                before = reloader.done
+                reloader.took = took[name]
                 with reloader.all_the_time(pause):
                     found.setdefault(name, []).append(run_wrk(port, calls, ONE_CONNECTIONS, seconds))
-                reloaded[name] += reloader.done - before
-    return _figures(found, reloaded, seconds * rounds)
+    return _figures(found, took)
 
 
-def _figures(found: dict[str, list[Load]], reloaded: dict[str, int], seconds: float) -> dict[str, Any]:
+def _figures(found: dict[str, list[Load]], took: dict[str, list[float]]) -> dict[str, Any]:
     rates = {name: spread([load.rate for load in loads]) for name, loads in found.items()}
     figures: dict[str, Any] = {"connections": ONE_CONNECTIONS}
     for name, loads in found.items():
         figures[name] = {
             "requests_per_s": rates[name],
             "of_quiet": round(rates[name]["median"] / rates["quiet"]["median"], 3),
-            "reloads_per_s": round(reloaded.get(name, 0) / seconds, 2),
+            "reloads": len(took.get(name, [])),
+            "seconds_of_a_reload": spread(took.get(name, [])),
             "p99_ms": spread([load.p99_ms for load in loads]),
             "not_2xx": sum(load.not_2xx for load in loads),
             "broken": sum(load.broken for load in loads),

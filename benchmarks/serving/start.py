@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.serving import ours
 from benchmarks.serving.load import run_wrk
 from benchmarks.serving.material import Material, Releases
-from benchmarks.serving.process import Footprint, footprint, free_port, running
+from benchmarks.serving.process import Running, footprint, free_port, running
 from benchmarks.serving.results import spread
-from benchmarks.serving.rounds import ONE_CONNECTIONS
+from benchmarks.serving.rounds import MANY, MANY_CONNECTIONS, ONE_CONNECTIONS
 
 STARTS = 5
 
@@ -31,19 +31,17 @@ def _starts(material: Material, releases: Releases, workers: int, seconds: float
         with running(launch, port, releases.root.parent / "serving.log") as up:
             starts.append(up.seconds)
             if len(starts) == STARTS:
-                after["after_start"] = _told([footprint(pid) for pid in up.family()])
-                _ask(material, port, seconds)
-                after["after_load"] = _told([footprint(pid) for pid in up.family()])
+                after["after_start"] = _told(up)
+                run_wrk(port, ours.calls(material, 1), ONE_CONNECTIONS, seconds)
+                after["after_single_rows"] = _told(up)
+                run_wrk(port, ours.calls(material, MANY), MANY_CONNECTIONS, seconds)
+                after[f"after_{MANY}_rows_a_request"] = _told(up)
     return {"seconds_to_ready": spread(starts), **after}
 
 
-def _ask(material: Material, port: int, seconds: float) -> None:
-    for size in (1, 1_000):
-        run_wrk(port, ours.calls(material, size), ONE_CONNECTIONS, seconds)
-
-
-def _told(processes: list[Footprint]) -> dict[str, Any]:
+def _told(up: Running) -> dict[str, Any]:
     """Resident and proportional megabytes of each process, and of all (proportional ones can be added up)."""
+    processes = [footprint(pid) for pid in up.family()]
     return {
         "rss_mb": [each.rss_mb for each in processes],
         "pss_mb": [each.pss_mb for each in processes],
