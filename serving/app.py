@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from starlette.datastructures import State
 from starlette.routing import Route, Router
@@ -59,6 +60,17 @@ async def _following(app: PriceApp) -> AsyncIterator[None]:
     thread.start()
     async with service.replica.listening():
         await asyncio.wait([asyncio.wrap_future(service.reconciler.hint())], timeout=FIRST_LOOK_SECONDS)
-        yield
+        async with _grpc(service):
+            yield
     service.reconciler.stop()
     thread.join(STOP_SECONDS)
+
+
+def _grpc(service: Service) -> AbstractAsyncContextManager[None]:
+    """The gRPC server while it lives, when there is a port for it: only then its library is imported."""
+    if service.settings.grpc_port is None:
+        return nullcontext()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log, not as JSON, what clients do wrong
+    from serving.doors.grpc_server import grpc_serving  # noqa: PLC0415
+
+    return grpc_serving(service)

@@ -6,7 +6,7 @@ A door is a file beside this one. It has a function that reads (``Read``), route
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from serving.service import Service
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Written_co = TypeVar("Written_co", covariant=True)
 Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -30,17 +31,17 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 INLINE_BYTES = 32_768
 
 
-class Asked(Protocol):
+class Asked(Protocol[Written_co]):
     """A request that was read: its rows, and how its answers are written."""
 
     @property
     def batch(self) -> Batch: ...
 
-    def reply(self, answers: AnswerTable) -> Response: ...
+    def reply(self, answers: AnswerTable) -> Written_co: ...
 
 
 # (the release that will answer, headers, body, rows allowed) to what was asked; raises RequestRefused, RowsInvalid
-Read = Callable[[LoadedRelease, Headers, bytes, int], Asked]
+Read = Callable[[LoadedRelease, Headers, bytes, int], Asked[T]]
 
 
 def no_more(code: str, detail: str) -> dict[str, Any]:
@@ -54,12 +55,12 @@ class Door:
     """``problem_members`` (code, detail) are what the door's own clients look for in an error, beside problem+json."""
 
     name: str
-    read: Read
+    read: Read[Response]
     problem_members: Callable[[str, str], Mapping[str, Any]] = no_more
 
 
 def through(door: Door) -> Endpoint:
-    """The endpoint of a door: the one way from a request to its answer."""
+    """The endpoint of a door that is an address."""
 
     async def endpoint(request: Request) -> Response:
         scope = request.scope
@@ -68,15 +69,19 @@ def through(door: Door) -> Endpoint:
         headers: Headers = scope["fields"]
         body = await read_body(request.receive, headers.get(b"content-length"), service.settings.max_body_bytes)
         scope["caller"].accept_body(body)
-        with service.runner.place():
-            release = scope["release"] = service.slot.take()  # for the headers of this answer, too
-            large = len(body) > INLINE_BYTES
-            asked = await _call(large, door.read, release, headers, body, service.settings.max_rows)
-            scope["rows"] = asked.batch.count
-            answers = await service.runner.run(release, asked.batch)
-            return await _call(asked.batch.count > INLINE_ROWS, asked.reply, answers)
+        return await answer(service, scope, door.read, headers, body)
 
     return endpoint
+
+
+async def answer(service: Service, scope: MutableMapping[str, Any], read: Read[T], headers: Headers, body: bytes) -> T:
+    """The one way from a body to its answer. ``scope`` learns the release and the number of rows on the way."""
+    with service.runner.place():
+        release = scope["release"] = service.slot.take()  # for the headers of this answer, too
+        asked = await _call(len(body) > INLINE_BYTES, read, release, headers, body, service.settings.max_rows)
+        scope["rows"] = asked.batch.count
+        answers = await service.runner.run(release, asked.batch)
+        return await _call(asked.batch.count > INLINE_ROWS, asked.reply, answers)
 
 
 async def _call(in_thread: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
