@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +22,7 @@ from serving import metrics
 from serving.access.caller import ANONYMOUS, AccessDenied
 from serving.access.policy import role_for
 from serving.doors.door import Endpoint
-from serving.errors import RequestRefused, Throttled, Unanswered
+from serving.errors import MethodNotAllowed, RequestRefused, Throttled, Unanswered
 from serving.responses import problem, rows_detail, rows_problem
 from serving.service import Service
 from serving.throttle import who
@@ -77,16 +77,14 @@ class Edge:
             return self._by_pattern(scope)
         endpoint = methods.get(scope["method"])
         if endpoint is None:
-            raise _other_method(methods)
+            raise MethodNotAllowed(methods)
         return endpoint
 
     def _by_pattern(self, scope: Scope) -> Endpoint:
         for route in self._routes:
             match, found = route.matches(scope)
             if match is Match.PARTIAL:
-                raise RequestRefused(
-                    "method_not_allowed", f"this address takes {', '.join(sorted(route.methods or ()))}"
-                )
+                raise MethodNotAllowed(route.methods or ())
             if match is Match.FULL:
                 scope.update(found)
                 endpoint: Endpoint = route.endpoint
@@ -115,10 +113,6 @@ class Edge:
             log.info("request", extra={"fields": {**fields, "seconds": round(seconds, 6), **_trace(scope)}})
 
 
-def _other_method(methods: Iterable[str]) -> RequestRefused:
-    return RequestRefused("method_not_allowed", f"this address takes {', '.join(sorted(methods))}")
-
-
 def _trace(scope: Scope) -> dict[str, str]:
     """What ties a log line to a request and, when the client traces (W3C traceparent), to its trace."""
     found = {"request_id": scope["request_id"].decode()}
@@ -136,6 +130,8 @@ def _problem(error: Exception, scope: Scope) -> Response:
     if known.code in SHED:
         metrics.SHED.labels(known.code).inc()
     headers = dict(known.headers) if isinstance(known, AccessDenied) else {}
+    if isinstance(known, MethodNotAllowed):
+        headers["allow"] = known.allowed
     if known.retry_after is not None:
         headers["retry-after"] = str(known.retry_after)
     members = door.problem_members(known.code, str(known)) if door else {}

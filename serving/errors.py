@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 
 class ServingError(Exception):
@@ -53,6 +54,14 @@ class RequestRefused(Unanswered):
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class MethodNotAllowed(RequestRefused):
+    """The address takes other methods than this one."""
+
+    def __init__(self, methods: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(methods))
+        super().__init__("method_not_allowed", f"this address takes {self.allowed}")
 
 
 class Overloaded(Unanswered):

@@ -80,7 +80,7 @@ def _asked(schema: Schema, headers: Headers, body: bytes, max_rows: int) -> list
     found = [name for name in FORMATS if name in document] if isinstance(document, dict) else []
     if len(found) != 1 or not document.keys() <= {*found, "params"}:
         raise RequestRefused("wrong_shape", f"{SHAPE}, and nothing else")
-    if document.get("params"):
+    if document.get("params") not in (None, {}):
         raise RequestRefused("wrong_shape", "params must be left out: this model takes none")
     return _table(found[0], document[found[0]], max_rows)
 
@@ -137,7 +137,9 @@ def describe(model: str, release: LoadedRelease | None) -> Described:
     schema = Schema((), "") if release is None else release.schema
     done = content("Done", "Invoked")
     body = content("A table", "Invocation")
-    body["content"]["text/csv"] = {"schema": {**TEXT, "description": "the first line names the columns"}}
+    body["content"]["text/csv"] = {
+        "schema": {**TEXT, "minLength": 1, "description": "the first line names the columns"}
+    }
     health = operation("ping", "As /readyz", content("Done", "Health"), 429, 500, 503)
     software = {"description": "Name and version of this interface", "content": {"text/plain": {"schema": TEXT}}}
     return Described(

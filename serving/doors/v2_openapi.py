@@ -12,6 +12,7 @@ from serving.release import LoadedRelease
 
 TEXT = {"type": "string"}
 ANY = {"type": "object"}
+ANY_OR_NULL = {"type": ["object", "null"]}
 GUARDED = (401, 403, 429, 500)
 RULES = (
     "Each input is a column: shape [n] or [n, 1], null for what is not known; columns may be left out. After the JSON"
@@ -44,6 +45,7 @@ def _model_paths(address: str, suffix: str, parameters: list[Any]) -> Document:
     ready = operation(f"v2ModelReady{suffix}", "As /readyz", content("Done", "V2Ready"), 404, 429, 500, 503)
     infer = operation(f"v2Infer{suffix}", "Prices for columns", content("Done", "V2Answer"), *REFUSALS, 404)
     infer["description"] = RULES
+    infer["responses"]["200"]["content"]["application/octet-stream"] = {}  # with the binary tensor extension
     return {
         address: {"get": {**model, "parameters": parameters}},
         f"{address}/ready": {"get": {**ready, "parameters": parameters, "security": []}},
@@ -52,7 +54,7 @@ def _model_paths(address: str, suffix: str, parameters: list[Any]) -> Document:
 
 
 def _schemas(schema: Schema) -> Document:
-    parameters = {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}}
+    parameters = {"type": ["object", "null"], "properties": {"binary_data_output": {"type": ["boolean", "null"]}}}
     output = {"type": "object", "required": ["name"], "properties": {"name": {"enum": list(schema.outputs)}}}
     answer = object_of(model_name=TEXT, model_version=TEXT, parameters=ANY, outputs=_list(ref("V2Tensor")))
     answer["properties"]["id"] = TEXT
@@ -67,10 +69,10 @@ def _schemas(schema: Schema) -> Document:
             "type": "object",
             "required": ["inputs"],
             "properties": {
-                "id": TEXT,
+                "id": {"type": ["string", "null"]},
                 "parameters": parameters,
                 "inputs": {**_list(_input(schema)), "minItems": 1},
-                "outputs": _list(output),
+                "outputs": {**_list(output), "type": ["array", "null"]},
             },
             "examples": [{"id": "1", "inputs": _example(schema)}],
         },
@@ -84,7 +86,10 @@ def _list(items: Document) -> Document:
 def _input(schema: Schema) -> Document:
     name = {"enum": [column.name for column in schema.inputs]} if schema.inputs else TEXT
     tensor = object_of(name=name, datatype={"enum": [*NUMBERS, "BYTES"]}, shape=_list({"type": "integer"}))
-    return {**tensor, "properties": {**tensor["properties"], "data": {"type": "array"}, "parameters": ANY}}
+    return {
+        **tensor,
+        "properties": {**tensor["properties"], "data": {"type": ["array", "null"]}, "parameters": ANY_OR_NULL},
+    }
 
 
 def _example(schema: Schema) -> list[Document]:

@@ -25,6 +25,7 @@ def test_wrong_addresses_and_methods_are_problems_too(client, method, path, stat
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["x-model-version"] == "1"
+    assert ("allow" in response.headers) == (status == 405)
 
 
 def test_what_nobody_expected_is_a_500_without_details(root, settings, caplog):

@@ -62,6 +62,7 @@ REFUSED = {
     "two forms": ({"instances": ROWS, "inputs": COLUMNS}, "wrong_shape"),
     "one more member": ({"instances": ROWS, "signature_name": "x"}, "wrong_shape"),
     "params": ({"instances": ROWS, "params": {"temperature": 1}}, "wrong_shape"),
+    "params no object": ({"instances": ROWS, "params": False}, "wrong_shape"),
     "records by column": ({"dataframe_records": COLUMNS}, "wrong_shape"),
     "one record": ({"instances": tiny.ROW}, "wrong_shape"),
     "unequal columns": ({"inputs": {"guide": [1, 2], "year": [1]}}, "wrong_shape"),
