@@ -93,6 +93,7 @@ HOSTILE_TENSORS = {
     "negative both": tensor("guide", [1.0], shape=[-1, -1]),
     "huge": tensor("guide", [1.0], shape=[1 << 62]),
     "overflowing": tensor("guide", [1.0], shape=[1 << 62, 1 << 62]),
+    "four thousand digits": tensor("guide", [1.0], shape=[10**4_200]),
     "four hundred digits": tensor("guide", [1.0], shape=[10**400]),
     "wide": tensor("guide", [1.0, 2.0], shape=[1, 2]),
     "no dimension": {**ONE, "shape": [], "data": []},
