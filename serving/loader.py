@@ -22,7 +22,7 @@ from serving.release import LoadedRelease
 
 # Only the first run of a size is slow. What memory a large one takes is for the trial to find out.
 WARM_UP_ROWS = (1, 64)
-TRIAL_ROWS = (*WARM_UP_ROWS, 1_000)
+TRIAL_ROWS = (*WARM_UP_ROWS, 256)
 MAX_REASON = 500
 
 

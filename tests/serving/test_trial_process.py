@@ -138,6 +138,11 @@ def test_a_child_knows_the_time_it_has(monkeypatch):
     assert attempt(monkeypatch, lambda: resource.getrlimit(resource.RLIMIT_CPU)) == "(10, 11)"
 
 
+def test_a_child_leaves_the_processors_to_those_who_answer(monkeypatch):
+    """Ten steps below the server."""
+    assert attempt(monkeypatch, lambda: trial_process.os.nice(0)) == str(os.nice(0) + trial_process.NICENESS)
+
+
 def test_a_trial_is_cheap(monkeypatch):
     """It costs a fork, not an import of onnxruntime."""
     trials, made = start_trials(), [tiny.bundle(version) for version in range(1, 6)]
