@@ -65,16 +65,22 @@ class Runner:
         return answers
 
     def _run_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        together: list[Waiting] = []
-        rows = 0
-        for one in waiting:
-            if together and (rows + one.batch.count > self._most_rows or one.release is not together[0].release):
-                _run(together)
-                together, rows = [], 0
-            together.append(one)
-            rows += one.batch.count
+        """One run; when more wait, they come after whatever else the event loop has to do."""
+        together = self._take()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._run_waiting)
         _run(together)
+
+    def _take(self) -> list[Waiting]:
+        """The first who wait, as many as fit into one run of one release."""
+        release, rows, count = self._waiting[0].release, 0, 0
+        for one in self._waiting:
+            rows += one.batch.count
+            if count and (rows > self._most_rows or one.release is not release):
+                break
+            count += 1
+        together, self._waiting = self._waiting[:count], self._waiting[count:]
+        return together
 
 
 def _run(together: list[Waiting]) -> None:
