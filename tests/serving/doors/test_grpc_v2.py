@@ -19,6 +19,7 @@ with warnings.catch_warnings():  # its generated code is older than the library
 from tritonclient.utils import InferenceServerException
 
 from serving import keys
+from serving.doors.grpc_server import peer_address
 from tests.serving import tiny
 from tests.serving.process import REPOSITORY, command, free_port, serving, wait_for
 from tests.serving.test_tls import write_pair
@@ -334,3 +335,17 @@ def test_a_port_that_is_taken_ends_the_process(root, served):
     found = subprocess.run(**environment, capture_output=True, text=True, timeout=30, check=False)
     assert found.returncode != 0
     assert "SERVING_GRPC_PORT" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:5", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:5", "::1"),
+        ("ipv6:[fe80::1%25eth0]:5", "fe80::1%eth0"),
+        ("unix:/tmp/socket", None),
+    ],
+)
+def test_who_is_not_named_is_known_by_address(peer, address):
+    """What is throttled is the address, not the connection."""
+    assert peer_address(peer) == address
