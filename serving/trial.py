@@ -22,7 +22,7 @@ from serving.errors import ReleaseRefused, TrialUnavailable
 from serving.release import LoadedRelease
 from serving.trial_process import MAX_VERDICT, OK, Limits, keep_running
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Limits:
 
     memory_bytes: int = 512 << 20
     cpu_seconds: int = 10
-    wall_seconds: float = 20.0
+    wall_seconds: float = 60.0
 
 
 def keep_running(inbox: socket.socket, limits: Limits, parent: int) -> NoReturn:

@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from serving import loader, trial_process
+from serving import trial_process
 from serving.errors import ReleaseRefused
 from serving.trial import start_trials
 from tests.serving import tiny
@@ -141,17 +140,3 @@ def test_a_child_knows_the_time_it_has(monkeypatch):
 def test_a_child_leaves_the_processors_to_those_who_answer(monkeypatch):
     """Ten steps below the server."""
     assert attempt(monkeypatch, lambda: trial_process.os.nice(0)) == str(os.nice(0) + trial_process.NICENESS)
-
-
-def test_a_trial_is_cheap(monkeypatch):
-    """It costs a fork, not an import of onnxruntime."""
-    trials, made = start_trials(), [tiny.bundle(version) for version in range(1, 6)]
-    try:
-        trials.load(tiny.MODEL, tiny.release_of(1, made[0]), made[0].files)
-        began = time.monotonic()
-        for version, each in enumerate(made[1:], 2):
-            trials.load(tiny.MODEL, tiny.release_of(version, each), each.files)
-        assert time.monotonic() - began < 4 * 0.3
-    finally:
-        trials.close()
-    assert loader.WARM_UP_ROWS < loader.TRIAL_ROWS
