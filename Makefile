@@ -53,7 +53,7 @@ BENCH_PEERS := fastapi mlserver bentoml ray
 BENCH_CHOSEN = $(filter $(or $(subst $(COMMA), ,$(PEERS)),$(BENCH_PEERS)),$(BENCH_PEERS))
 BENCH_NEEDED = $(if $(filter a b,$(or $(subst $(COMMA), ,$(BENCH)),a b)),$(BENCH_CHOSEN))
 
-.PHONY: help run stop test test-e2e test-container check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
+.PHONY: help run stop test test-e2e test-fuzz test-container check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,10 +67,13 @@ stop: ## end every process of `make run`
 
 test: $(DEV) $(SERVING) $(SERVING_TEST) ## run the tests (PYTEST='-k word' chooses)
 	.venv/bin/python -m pytest --ignore tests/serving --ignore tests/contract -m 'not e2e and not container' $(PYTEST)
-	.venv-serving-test/bin/python -m pytest tests/contract tests/serving $(PYTEST)
+	.venv-serving-test/bin/python -m pytest tests/contract tests/serving -m 'not fuzz' $(PYTEST)
 
 test-e2e: $(DEV) $(SERVING) ## run the whole stack in a copy of this folder and ask it for prices
 	.venv/bin/python -m pytest tests/e2e -m e2e -s $(PYTEST)
+
+test-fuzz: $(SERVING_TEST) ## thousands of requests derived from the OpenAPI document
+	.venv-serving-test/bin/python -m pytest tests/serving -m fuzz $(PYTEST)
 
 test-container: $(DEV) ## build the serving image and try it (needs Docker)
 	.venv/bin/python -m pytest tests/container -m container $(PYTEST)
