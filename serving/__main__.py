@@ -30,6 +30,8 @@ def main() -> None:
         try:
             settings = read_settings(**given)
             with bind(settings.host, settings.port) as listener:
+                if settings.grpc_port is not None:  # each worker takes it for itself; whether it is free is said here
+                    bind(settings.host, settings.grpc_port, "SERVING_GRPC_PORT").close()
                 code = _serve(settings, listener, trials)
         except SettingsInvalid as error:
             sys.exit(f"serving: {error}")

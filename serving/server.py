@@ -143,13 +143,11 @@ def turn_away(listener: socket.socket) -> None:
             )
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, setting: str = "SERVING_PORT") -> socket.socket:
     """A listening socket. Raises ``SettingsInvalid`` when the address is taken or is not of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SettingsInvalid(
-            f"cannot listen on {host} port {port}: {reason}; set SERVING_HOST, SERVING_PORT"
-        ) from error
+        raise SettingsInvalid(f"cannot listen on {host} port {port}: {reason}; set SERVING_HOST, {setting}") from error

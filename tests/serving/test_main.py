@@ -118,6 +118,21 @@ def test_a_taken_port_is_one_line(root):
     assert message.count("\n") == 1
 
 
+def test_a_taken_port_of_grpc_is_one_line_too(root):
+    """Also with several workers, which would otherwise try for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = subprocess.run(
+            **command(store=f"file:{root}", port=0, grpc_port=port, workers=2),
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    assert found.returncode == 1
+    assert "SERVING_GRPC_PORT" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_a_wrong_setting_is_one_line(root):
     """The process does not start, and the line names the setting."""
     message = start_and_fail(store=f"file:{root}", prot=1)
