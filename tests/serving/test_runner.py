@@ -61,7 +61,8 @@ def together(runner, *requests):
     """The answers to all requests (release, batch), asked in one turn of an event loop."""
 
     async def ask():
-        return await asyncio.gather(*(runner.run(*request) for request in requests), return_exceptions=True)
+        answers = asyncio.gather(*(runner.run(*request) for request in requests), return_exceptions=True)
+        return await asyncio.wait_for(answers, 10)
 
     return asyncio.run(ask())
 
@@ -137,7 +138,7 @@ def test_who_goes_away_is_not_answered_and_hurts_nobody(release):
         leaving, staying = (asyncio.ensure_future(runner.run(release, batch(guide))) for guide in (1.0, 2.0))
         await asyncio.sleep(0)
         leaving.cancel()
-        return await staying
+        return await asyncio.wait_for(staying, 10)
 
     assert prices(asyncio.run(ask())) == [1_002.0]
 
