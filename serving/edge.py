@@ -5,6 +5,7 @@ Every answer tells the release behind it and the request's id, and is counted. W
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -39,11 +40,15 @@ class Edge:
 
     def __init__(self, service: Service, routes: Sequence[Route]) -> None:
         self._service = service
+        self._ids, self._count_ids = os.urandom(4).hex().encode(), itertools.count()
         self._routes = [route for route in routes if "{" in route.path]
         self._exact: dict[str, dict[str, Endpoint]] = {}
         for route in routes:
             if "{" not in route.path:
                 self._exact.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))
+
+    def _next_id(self) -> bytes:
+        return b"%s%08x" % (self._ids, next(self._count_ids) & 0xFFFFFFFF)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. Nothing that it brings can make this raise."""
@@ -52,7 +57,7 @@ class Edge:
         scope["fields"] = fields = dict(scope["headers"])
         scope["caller"] = ANONYMOUS
         given = fields.get(b"x-request-id", b"")
-        scope["request_id"] = request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
+        scope["request_id"] = request_id = given if REQUEST_ID.fullmatch(given) else self._next_id()
         try:
             response = await self._answer(Request(scope, receive))
         except Exception as error:  # noqa: BLE001  whatever happens, a client gets an answer

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.contract.column import Values
 from pipeline.contract.schema import Column, Schema
 from serving.batch import Batch
 
@@ -39,6 +41,8 @@ class Observer:
 
     def notes(self, batch: Batch) -> list[Note]:
         """The first hundred notes on a batch, column by column; empty when nothing is odd."""
+        if batch.count == 1 and not isinstance(batch.columns[0], np.ndarray) and self._is_usual(batch.columns):
+            return []
         found: list[Note] = []
         for index, name, known in self._texts:
             values = _flat(batch.columns[index])
@@ -51,6 +55,13 @@ class Observer:
                 message = f"the model has learned from {_describe(low, high)}{column.unit and ' ' + column.unit}"
                 found += [Note(row, column.name, "unusual_number", message) for row in rows]
         return found[:MAX_NOTES]
+
+    def _is_usual(self, row: Sequence[Values]) -> bool:
+        """Whether there is nothing to say on a single row; quickly, as that is what most requests are."""
+        for index, _, known in self._texts:
+            if row[index][0] not in known:
+                return False
+        return not any(row[index][0] < low or row[index][0] > high for index, _, low, high in self._numbers)
 
 
 def _usual(column: Column) -> tuple[float, float]:

@@ -7,10 +7,7 @@ in the same turn of the event loop share a run; nobody waits for others to come.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
@@ -21,8 +18,7 @@ from serving.release import AnswerTable, LoadedRelease
 INLINE_ROWS = 64  # more would hold the event loop for longer than some two milliseconds
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A small batch and who waits for its answers."""
 
     release: LoadedRelease
@@ -30,25 +26,32 @@ class Waiting:
     answers: asyncio.Future[AnswerTable]
 
 
+class Place:
+    """Counts who is under way; one object for all, because every request enters it."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.taken = most, 0
+
+    def __enter__(self) -> None:
+        if self.taken >= self._most:
+            raise Overloaded(f"{self._most} requests are under way here; try again in a moment")
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1
+
+
 class Runner:
     """What all doors run their batches on. It belongs to one event loop."""
 
     def __init__(self, max_waiting: int, *, gather: bool = True) -> None:
-        self._max_waiting = max_waiting
         self._most_rows = INLINE_ROWS if gather else 1
         self._waiting: list[Waiting] = []
-        self.under_way = 0
+        self._place = Place(max_waiting)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one request until it is answered. Raises ``Overloaded`` when there is none."""
-        if self.under_way >= self._max_waiting:
-            raise Overloaded(f"{self._max_waiting} requests are under way here; try again in a moment")
-        self.under_way += 1
-        try:
-            yield
-        finally:
-            self.under_way -= 1
+    def place(self) -> Place:
+        """A place for one request until it is answered; entering it raises ``Overloaded`` when there is none."""
+        return self._place
 
     async def run(self, release: LoadedRelease, batch: Batch) -> AnswerTable:
         """The answers to a batch, (rows, outputs); they may be NaN or infinite."""
@@ -59,16 +62,19 @@ class Runner:
     def _in_company(self, release: LoadedRelease, batch: Batch) -> asyncio.Future[AnswerTable]:
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._run_waiting)
+            loop.call_soon(self._run_waiting, loop, 0)
         answers: asyncio.Future[Any] = loop.create_future()
         self._waiting.append(Waiting(release, batch, answers))
         return answers
 
-    def _run_waiting(self) -> None:
-        """One run; when more wait, they come after whatever else the event loop has to do."""
+    def _run_waiting(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """One run, as soon as a turn of the event loop has brought nobody new; the others come in later turns."""
+        if seen < len(self._waiting) < self._most_rows:
+            loop.call_soon(self._run_waiting, loop, len(self._waiting))
+            return
         together = self._take()
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._run_waiting)
+            loop.call_soon(self._run_waiting, loop, 0)
         _run(together)
 
     def _take(self) -> list[Waiting]:

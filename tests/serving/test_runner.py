@@ -160,7 +160,7 @@ def test_there_are_only_so_many_places():
             raise KeyError
         with runner.place(), pytest.raises(Overloaded) as refused, runner.place():
             pass
-    assert (refused.value.retry_after, runner.under_way) == (1, 0)
+    assert (refused.value.retry_after, runner.place().taken) == (1, 0)
 
 
 def test_at_the_bound_a_request_gets_503_and_the_others_their_answers(root):
