@@ -111,8 +111,8 @@ print(sorted(name for name in sys.modules if name.startswith("pipeline")))
 
 @pytest.mark.parametrize("package", ["pipeline", "pipeline/contract", "serving"])
 def test_a_package_imports_nothing_by_itself(package: str) -> None:
-    """Whoever imports the contract would otherwise get the pipeline with it."""
-    assert not imported(ast.parse((ROOT / package / "__init__.py").read_text()))
+    """Whoever imports the contract would otherwise get the pipeline with it. Serving sets variables there first."""
+    assert imported(ast.parse((ROOT / package / "__init__.py").read_text())) <= {"os"}
 
 
 DOORS = {
