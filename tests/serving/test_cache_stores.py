@@ -50,6 +50,8 @@ def test_what_was_written_is_read_and_the_rest_is_none(url):
         finally:
             if url.startswith("redis"):  # its connections belong to this event loop
                 await store._client.aclose()
+            if url.startswith("memcached"):
+                store._client.close()
 
     for _ in range(20):  # a server that was started just now may not listen yet
         try:
