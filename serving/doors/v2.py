@@ -139,11 +139,13 @@ def _parts(headers: Headers, body: bytes) -> tuple[bytes, bytes]:
 
 def _body(head: bytes) -> Body:
     try:
-        return decode(head)
+        body = decode(head)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         strict_json(head)  # says where it is no JSON
         reason = str(error) if isinstance(error, msgspec.ValidationError) else "it cannot be read"
         raise RequestRefused("wrong_shape", f"the body must be a V2 inference request: {reason}") from error
+    strict_json(head)  # msgspec lets a name twice in an object through
+    return body
 
 
 def _tensors(inputs: Sequence[Input], raw: bytes) -> list[Tensor]:

@@ -33,6 +33,14 @@ def binary(head, *raw, length=None):
     return {"content": b"".join((text, *raw)), "headers": headers}
 
 
+@pytest.mark.parametrize("twice", ['"id": "a", "id": "b"', '"inputs": []'])
+def test_a_name_twice_in_an_object_is_refused(client, twice):
+    """Which of the two was meant nobody knows; /v1/predict refuses it, too."""
+    body = f'{{{twice}, "inputs": {json.dumps([GUIDE])}}}'
+    response = client.post(INFER, content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (400, "not_json")
+
+
 def test_the_answer_names_model_version_digest_and_id(client, loaded):
     """Outputs have shape [n, 1] and datatype FP64, in the schema's order."""
     document = ask(client, GUIDE, id="mine").json()
