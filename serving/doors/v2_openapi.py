@@ -12,7 +12,6 @@ from serving.release import LoadedRelease
 
 TEXT = {"type": "string"}
 ANY = {"type": "object"}
-MAYBE_OBJECT = ["object", "null"]
 ANY_OR_NULL = {"type": ["object", "null"]}
 GUARDED = (401, 403, 429, 500)
 RULES = (
