@@ -1,7 +1,8 @@
 """The bundle: ``model.onnx``, ``manifest.json`` and ``golden.json``, the folder that travels to serving.
 
-The manifest names the SHA-256 of the other two files, so its own SHA-256, the digest, stands for the
-whole bundle. Not here: where bundles lie (``pipeline/store.py``, ``serving/source.py``).
+The manifest names the SHA-256 of the other files, so its own SHA-256, the digest, stands for the whole bundle.
+A release is a bundle with ``certificate.json`` among them and ``signature.json`` beside them. Not here: where
+bundles lie (``pipeline/store.py``, ``serving/source.py``), what a certificate says (``certificate.py``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 from pipeline.contract.schema import Schema
 
 MODEL, MANIFEST, GOLDEN = "model.onnx", "manifest.json", "golden.json"
+CERTIFICATE, SIGNATURE = "certificate.json", "signature.json"
 FILES = (MODEL, GOLDEN, MANIFEST)
+RELEASE_FILES = (MODEL, GOLDEN, CERTIFICATE, SIGNATURE, MANIFEST)  # the manifest comes last wherever they are written
 FORMAT = 1
 
 
@@ -54,7 +57,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle in memory. ``digest`` is the SHA-256 of the manifest's bytes."""
+    """A verified bundle in memory. ``digest`` is the SHA-256 of the manifest's bytes.
+
+    ``subject`` is the digest that it had before it was certified: what its certificate must speak of.
+    """
 
     manifest: Manifest
     golden: Golden
@@ -64,6 +70,15 @@ class Bundle:
     @property
     def model(self) -> bytes:
         return self.files[MODEL]
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate's document; None of a bundle that has not been through the gate."""
+        return self.files.get(CERTIFICATE)
+
+    @property
+    def subject(self) -> str:
+        return self.digest if self.certificate is None else sha256(_with_certificate(self.files[MANIFEST], None))
 
 
 def sha256(data: bytes) -> str:
@@ -103,6 +118,30 @@ def build(
     return read({MODEL: model, GOLDEN: golden_bytes, MANIFEST: manifest})
 
 
+def certified(bundle: Bundle, certificate: bytes) -> Bundle:
+    """The bundle with a certificate among the files that its manifest stands for. It has no signature yet."""
+    files = {name: bundle.files[name] for name in FILES}
+    manifest = _with_certificate(files[MANIFEST], sha256(certificate))
+    return read({**files, CERTIFICATE: certificate, MANIFEST: manifest})
+
+
+def signed(bundle: Bundle, signature: bytes) -> Bundle:
+    """A certified bundle with its signature beside it: a release."""
+    return read({**bundle.files, SIGNATURE: signature}, bundle.digest)
+
+
+def names(manifest: bytes) -> tuple[str, ...]:
+    """The files that lie beside a manifest, itself among them: to be read before anything is verified."""
+    return RELEASE_FILES if f'"{CERTIFICATE}":'.encode() in manifest else FILES
+
+
+def _with_certificate(manifest: bytes, digest: str | None) -> bytes:
+    """The manifest with the certificate's SHA-256, or without."""
+    document = json.loads(manifest)
+    others = {name: value for name, value in document["sha256"].items() if name != CERTIFICATE}
+    return to_json({**document, "sha256": others | ({CERTIFICATE: digest} if digest else {})})
+
+
 def read(files: Mapping[str, bytes], digest: str | None = None) -> Bundle:
     """Verify the files of a bundle against their manifest, and that against ``digest`` if given.
 
@@ -112,6 +151,7 @@ def read(files: Mapping[str, bytes], digest: str | None = None) -> Bundle:
     for name in FILES:
         if name not in files:
             raise BundleInvalid(f"{name} is missing")
+    files = {name: files[name] for name in RELEASE_FILES if name in files}
     found = sha256(files[MANIFEST])
     if digest is not None and found != digest:
         raise BundleInvalid(f"manifest.json has SHA-256 {found}, expected {digest}")
@@ -120,11 +160,14 @@ def read(files: Mapping[str, bytes], digest: str | None = None) -> Bundle:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BundleInvalid(f"manifest.json cannot be read: {error!r}") from error
     _check_files(files, manifest)
-    return Bundle(manifest, _golden(files[GOLDEN]), dict(files), found)
+    return Bundle(manifest, _golden(files[GOLDEN]), files, found)
 
 
 def _check_files(files: Mapping[str, bytes], manifest: Manifest) -> None:
-    for name in (MODEL, GOLDEN):
+    stated = {MODEL, GOLDEN, *({CERTIFICATE} & (files.keys() | manifest.sha256.keys()))}
+    for name in sorted(stated, key=RELEASE_FILES.index):
+        if name not in files:
+            raise BundleInvalid(f"{name} is missing")
         found = sha256(files[name])
         if found != manifest.sha256.get(name):
             raise BundleInvalid(f"{name} has SHA-256 {found}, its manifest says {manifest.sha256.get(name)}")
