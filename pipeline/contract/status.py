@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
+
+BESIDE = ("challenger", "shadow")
+REFUSALS = ("refusal", "challenger_refusal", "shadow_refusal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Status:
     ``version`` and ``digest`` are of the release that answers now (``None`` before the first);
     ``generation`` is the channel generation last followed; ``since`` (ISO time, UTC) is when it went live;
     ``refusal`` is the last release that was wanted and not loaded; ``store_error`` says why the release
-    store could not be read at the last look.
+    store could not be read at the last look. ``challenger`` and ``shadow`` are the digests of what is loaded in
+    these roles, and their refusals tell why what ought to have the role has not.
     """
 
     model: str
@@ -35,6 +39,10 @@ class Status:
     since: str | None = None
     refusal: Refusal | None = None
     store_error: str | None = None
+    challenger: str | None = None
+    shadow: str | None = None
+    challenger_refusal: Refusal | None = None
+    shadow_refusal: Refusal | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,7 +65,8 @@ class WorkerStatus(Status):
 class ReplicaStatus(Status):
     """The state of a replica: that of the worker that lags behind, and ``ready`` only when every worker is.
 
-    The first of ``workers`` is the one that was asked.
+    It has the challenger and the shadow that all workers have, and whichever of their refusals there is. The first
+    of ``workers`` is the one that was asked.
     """
 
     workers: tuple[WorkerStatus, ...] = ()
@@ -67,7 +76,8 @@ class ReplicaStatus(Status):
         answering = [each for each in workers if each.problem is None] or workers
         last = min(answering, key=_progress)
         state = {each.name: getattr(last, each.name) for each in fields(Status)}
-        return cls(**{**state, "ready": all(each.ready for each in workers)}, workers=tuple(workers))
+        beside = {name: _all(workers, name) for name in BESIDE} | {name: _any(workers, name) for name in REFUSALS[1:]}
+        return cls(**{**state, **beside, "ready": all(each.ready for each in workers)}, workers=tuple(workers))
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> ReplicaStatus:
@@ -80,11 +90,25 @@ class ReplicaStatus(Status):
         """Does every worker answer with the release of this digest?"""
         return self.ready and all(each.ready and each.digest == digest for each in (self, *self.workers))
 
+    def holds(self, role: Literal["challenger", "shadow"], digest: str | None) -> bool:
+        """Has every worker the release of this digest in this role? With None: has none of them any?"""
+        return all(each.problem is None and getattr(each, role) == digest for each in self.workers)
+
 
 def _members(cls: type[Status], document: Mapping[str, Any]) -> dict[str, Any]:
-    refusal = document.get("refusal")
     known = {each.name: document.get(each.name) for each in fields(cls)}
-    return {**known, "refusal": Refusal(**refusal) if refusal else None}
+    return {**known, **{name: Refusal(**known[name]) if known[name] else None for name in REFUSALS}}
+
+
+def _all(workers: Sequence[WorkerStatus], name: str) -> Any:
+    """What all of them have; None when they differ."""
+    found = {getattr(each, name) for each in workers}
+    return found.pop() if len(found) == 1 else None
+
+
+def _any(workers: Sequence[WorkerStatus], name: str) -> Any:
+    """What the first one has that has any."""
+    return next((getattr(each, name) for each in workers if getattr(each, name) is not None), None)
 
 
 def _progress(worker: WorkerStatus) -> tuple[bool, int, bool, bool]:

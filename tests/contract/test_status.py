@@ -12,7 +12,10 @@ LIVE = Status(
 )
 
 
-@pytest.mark.parametrize("status", [Status("car_price", False), LIVE])
+BESIDE = replace(LIVE, challenger="a" * 64, shadow_refusal=Refusal(5, "b" * 64, "why not"))
+
+
+@pytest.mark.parametrize("status", [Status("car_price", False), LIVE, BESIDE])
 def test_a_status_survives_json(status):
     """What a worker answers is what a deploy reads."""
     assert Status.from_dict(json.loads(json.dumps(status.to_dict()))) == status
@@ -20,7 +23,7 @@ def test_a_status_survives_json(status):
 
 def test_members_of_a_newer_worker_are_passed_over():
     """A deploy can ask workers that know more than it does."""
-    assert Status.from_dict({**LIVE.to_dict(), "shadow": 1}) == LIVE
+    assert Status.from_dict({**LIVE.to_dict(), "mirror": 1}) == LIVE
 
 
 def test_the_members_are_the_interface():
@@ -35,6 +38,10 @@ def test_the_members_are_the_interface():
         "since",
         "refusal",
         "store_error",
+        "challenger",
+        "shadow",
+        "challenger_refusal",
+        "shadow_refusal",
     ]
     assert list(LIVE.to_dict()["refusal"]) == ["version", "digest", "reason"]
 
@@ -82,6 +89,28 @@ def test_a_release_is_served_when_every_worker_serves_it():
     assert ReplicaStatus.of([FIRST, SECOND]).serves(LIVE.digest)
     assert not ReplicaStatus.of([FIRST, replace(SECOND, digest="f" * 64)]).serves(LIVE.digest)
     assert not ReplicaStatus.of([FIRST, SECOND]).serves("f" * 64)
+
+
+def test_a_challenger_is_held_when_every_worker_holds_it():
+    """One that is behind, or silent, is enough for no; the same for a role that nobody is to have any more."""
+    one, two = (replace(each, challenger="a" * 64) for each in (FIRST, SECOND))
+    both = ReplicaStatus.of([one, two])
+    assert (both.challenger, both.holds("challenger", "a" * 64)) == ("a" * 64, True)
+    assert not both.holds("shadow", "a" * 64)
+    assert both.holds("shadow", None)
+    behind = ReplicaStatus.of([one, SECOND])
+    assert (behind.challenger, behind.holds("challenger", "a" * 64)) == (None, False)
+    assert not behind.holds("challenger", None)
+    assert not ReplicaStatus.of([one, SILENT]).holds("challenger", "a" * 64)
+    assert not ReplicaStatus.of([FIRST, SILENT]).holds("challenger", None)
+
+
+def test_the_refusal_of_a_challenger_or_shadow_is_shown_whoever_has_it():
+    """Also when the worker that was asked has loaded it."""
+    why = Refusal(4, "e" * 64, "why")
+    status = ReplicaStatus.of([FIRST, replace(SECOND, challenger_refusal=why, shadow_refusal=why)])
+    assert (status.challenger_refusal, status.shadow_refusal, status.refusal) == (why, why, None)
+    assert ReplicaStatus.from_dict(json.loads(json.dumps(status.to_dict()))) == status
 
 
 def test_a_replica_that_does_not_speak_of_workers_is_its_own():
