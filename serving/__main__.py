@@ -47,6 +47,8 @@ def _parse(arguments: list[str]) -> dict[str, int]:
 
 def _serve(settings: Settings, listener: socket.socket, trials: Trials) -> int:
     log_to_stderr()
+    if not settings.release_key:
+        log.warning("SERVING_RELEASE_KEY is not set: whoever can write to the release store decides what answers here")
     host, port = listener.getsockname()[:2]
     fields = {"host": host, "port": port, "store": settings.store, "model": settings.model}
     with _run_folder(settings.workers) as folder:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.contract.bundle import FILES
+from pipeline.contract.bundle import MANIFEST, names
 from pipeline.contract.channel import Release
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ class LastGood:
         """The release with its files, not verified; ``None`` if none is kept or it cannot be read."""
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return _release(archive), {name: archive.read(name) for name in FILES}
+                kept = names(archive.read(MANIFEST))
+                return _release(archive), {name: archive.read(name) for name in kept}
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001  zipfile raises a dozen kinds for what was damaged
@@ -74,8 +75,8 @@ def _write(path: Path, release: Release, files: Mapping[str, bytes]) -> None:
         with aside.open("wb") as file:
             with zipfile.ZipFile(file, "w") as archive:
                 archive.writestr(ENTRY, json.dumps(asdict(release)))
-                for name in FILES:
-                    archive.writestr(name, files[name])
+                for name, data in files.items():
+                    archive.writestr(name, data)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

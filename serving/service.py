@@ -12,6 +12,7 @@ from serving.probe import Probe
 from serving.reconciler import Load, Reconciler
 from serving.replica import Replica
 from serving.runner import Runner
+from serving.seal import read_keys, sealed
 from serving.settings import Settings
 from serving.siblings import ALONE, Seat
 from serving.slot import Slot
@@ -39,6 +40,7 @@ def build(settings: Settings, load: Load = load, seat: Seat = ALONE) -> Service:
     source = Source(open_store(settings.store), settings.model, settings.max_model_bytes)
     slot = Slot()
     last_good = LastGood(settings.state, settings.model) if settings.state else None
+    load = sealed(load, read_keys(settings.release_key))
     reconciler = Reconciler(source, load, slot, settings.poll_seconds, last_good=last_good)
     probe = Probe(slot)
     return Service(

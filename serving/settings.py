@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     push_token: SecretStr = Field(
         default=SecretStr(""), description="what POST /v1/reload must bring; empty: refused to all"
     )
+    release_key: str = Field(
+        default="", description="public keys of those who may sign releases, separated by commas; empty: not asked for"
+    )
     max_rows: int = Field(default=1_000, ge=1, le=100_000, description="rows in one request")
     max_body_bytes: int = Field(default=1 << 20, ge=1_000, le=1 << 28, description="bytes in the body of one request")
     max_model_bytes: int = Field(default=256 << 20, ge=1, description="a larger model.onnx is refused")

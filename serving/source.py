@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.contract import channel as channels
-from pipeline.contract.bundle import GOLDEN, MANIFEST, MODEL
+from pipeline.contract.bundle import MANIFEST, MODEL, names
 from pipeline.contract.channel import Channel, ChannelInvalid, Release
 from serving.errors import ReleaseRefused, StoreUnavailable
 from serving.store import ObjectMissing, ObjectTooLarge, ReleaseStore
@@ -49,9 +49,11 @@ class Source:
             StoreUnavailable: the store cannot be read, or the release is not there, or not whole.
             ReleaseRefused: a file is larger than allowed.
         """
-        limits = {MANIFEST: MAX_DOCUMENT_BYTES, GOLDEN: MAX_DOCUMENT_BYTES, MODEL: self.max_model_bytes}
         prefix = channels.release_prefix(self.model, release.version)
-        return {name: self._file(f"{prefix}/{name}", limit) for name, limit in limits.items()}
+        manifest = self._file(f"{prefix}/{MANIFEST}", MAX_DOCUMENT_BYTES)
+        limits = dict.fromkeys(names(manifest), MAX_DOCUMENT_BYTES) | {MODEL: self.max_model_bytes}
+        del limits[MANIFEST]
+        return {MANIFEST: manifest} | {name: self._file(f"{prefix}/{name}", limit) for name, limit in limits.items()}
 
     def _file(self, key: str, limit: int) -> bytes:
         try:
