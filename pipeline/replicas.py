@@ -1,4 +1,4 @@
-"""Asking the serving replicas: a hint to look at the channel, what they serve, and the golden rows.
+"""Asking the serving replicas: a hint to look at the channel, what they hold, a trial, and the golden rows.
 
 Not here: which release they ought to serve (``pipeline/deploy.py``).
 """
@@ -14,12 +14,13 @@ from typing import Any
 
 import requests
 
-from pipeline.contract.bundle import Bundle
+from pipeline.contract.bundle import Bundle, Golden
 from pipeline.contract.channel import Release
 from pipeline.contract.status import ReplicaStatus, Status
 from pipeline.errors import DeployFailed, ModelRefused
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
+TRIAL_SECONDS = 120.0  # a process is started, the model is read and loaded, and the golden rows are answered
 POLL_SECONDS = 0.1
 SLOWEST_POLL_SECONDS = 1.0
 PUSHES_AT_ONCE = 16
@@ -60,6 +61,62 @@ class Replicas:
             _check_golden(url, bundle, self._headers)
         return self._wanted()
 
+    def hold(self, role: str, release: Release | None, seconds: float) -> bool:
+        """Push, then wait until every worker holds the release as ``role`` (challenger, shadow), or none of it.
+
+        False when another change took the place of this one meanwhile. Raises as ``serve`` does.
+        """
+        self.push()
+        deadline = time.monotonic() + seconds
+        return all(self._wait_for_role(url, role, release, deadline) for url in self._urls)
+
+    def prove(self, release: Release, golden: Golden, *, candidate: bool = False) -> None:
+        """Every replica tries the release in a process of its own and answers the golden rows; nothing goes live.
+
+        ``candidate``: it lies where candidates lie, not among the releases.
+
+        Raises:
+            DeployFailed: a replica could not try it now.
+            ModelRefused: it does not load there, or answers wrongly.
+        """
+        body = {"version": release.version, "digest": release.digest, "candidate": candidate}
+        with ThreadPoolExecutor(PUSHES_AT_ONCE) as pool:
+            for url, tried in zip(self._urls, pool.map(lambda url: self._trial(url, body), self._urls), strict=True):
+                _check_trial(url, tried, release, golden)
+
+    def _trial(self, url: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        timeout = (CONNECT_SECONDS, TRIAL_SECONDS)
+        try:
+            response = requests.post(f"{url}/v1/trial", json=body, headers=self._headers, timeout=timeout)
+            document = response.json()
+        except requests.JSONDecodeError as error:
+            raise DeployFailed(f"{url} answers the trial with HTTP {response.status_code} and no JSON") from error
+        except requests.RequestException as error:
+            raise DeployFailed(f"{url} does not answer the trial of version {body['version']}: {error}") from error
+        if response.status_code in {401, 403}:
+            raise DeployFailed(f"{url} does not take the push token (GAVEL_PUSH_TOKEN, SERVING_PUSH_TOKEN)")
+        if response.status_code != requests.codes.ok or not isinstance(document, dict):
+            raise DeployFailed(f"{url} cannot try it now (HTTP {response.status_code}): {response.text[:300]}")
+        return document
+
+    def _wait_for_role(self, url: str, role: str, release: Release | None, deadline: float) -> bool:
+        wanted, pause = release.digest if release else None, POLL_SECONDS
+        while True:
+            status, trouble = _status(url, self._headers)
+            if status is not None:
+                trouble = _lacking(status, role, wanted)
+                if not trouble:
+                    return True
+                if release is not None:
+                    _raise_refusal(url, status, release)
+            if not self._wanted():
+                return False
+            if time.monotonic() > deadline:
+                done = f"hold version {release.version} as {role}" if release else f"let go of the {role}"
+                raise DeployFailed(f"{url} does not {done} in time: {trouble}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+
     def _wait(self, url: str, release: Release, generation: int, deadline: float) -> bool:
         pause = POLL_SECONDS
         while True:
@@ -92,6 +149,27 @@ def _status(url: str, headers: Mapping[str, str]) -> tuple[ReplicaStatus | None,
         return None, f"there is no answer within {READ_SECONDS:g} s"
     except (requests.RequestException, ValueError, TypeError, AttributeError):
         return None, "its answer is not the status of a serving process"
+
+
+def _lacking(status: ReplicaStatus, role: str, digest: str | None) -> str:
+    """Why not every worker holds the digest as this role; empty when they do."""
+    for each in status.workers:
+        if each.problem:
+            return f"worker {each.index}: {each.problem}"
+        found = getattr(each, role, None)  # a server from before there were roles does not speak of them
+        if found != digest:
+            return f"worker {each.index} holds {found[:12] if found else 'none'}"
+    return ""
+
+
+def _check_trial(url: str, tried: Mapping[str, Any], release: Release, golden: Golden) -> None:
+    if tried.get("problem"):
+        raise ModelRefused(f"{url} tried version {release.version} and refuses it: {tried['problem']}")
+    if tried.get("digest") != release.digest:
+        raise ModelRefused(f"{url} tried another release than version {release.version}: {tried.get('digest')}")
+    answers = tried.get("answers")
+    given = [each if isinstance(each, dict) else {} for each in answers] if isinstance(answers, list) else []
+    _compare(url, golden.answers, given, golden.tolerance)
 
 
 def _trouble(status: ReplicaStatus, release: Release) -> str:

@@ -1,4 +1,7 @@
-"""What is live and what it is made of, read from the release store. Not here: changing it (``pipeline/deploy.py``)."""
+"""What is live and what it is made of, read from the release store.
+
+Not here: changing it (``change.py`` and what calls it), what was live before (``history.py``).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.contract import bundle as bundles
 from pipeline.contract import channel as channels
-from pipeline.contract.bundle import Bundle
+from pipeline.contract.bundle import MANIFEST, Bundle, BundleInvalid
 from pipeline.contract.channel import Channel, Release
 from pipeline.errors import ModelRefused
 from pipeline.store import KeyNotFound, Store
@@ -33,7 +36,7 @@ def read_channel(store: Store, model: str) -> SeenChannel:
     except KeyNotFound:
         return SeenChannel(Channel(model), None)
     except channels.ChannelInvalid as error:
-        raise ModelRefused(f"{store.uri}/{key}: {error}; put a good one in its place") from error
+        raise ModelRefused(f"{store.uri}/{key}: {error}; remove it, the ledger makes it anew") from error
 
 
 def live_release(store: Store, model: str) -> Release | None:
@@ -49,4 +52,24 @@ def read_release(store: Store, model: str, version: int, digest: str | None = No
         BundleInvalid: it is not whole, or not the one of ``digest``.
     """
     prefix = channels.release_prefix(model, version)
-    return bundles.read({name: store.read(f"{prefix}/{name}").data for name in bundles.FILES}, digest)
+    manifest = store.read(f"{prefix}/{MANIFEST}").data
+    others = {name: store.read(f"{prefix}/{name}").data for name in bundles.names(manifest) if name != MANIFEST}
+    return bundles.read({**others, MANIFEST: manifest}, digest)
+
+
+def find_release(store: Store, model: str, version: int) -> tuple[Release, Bundle]:
+    """A release that somebody asks for by its number.
+
+    Raises:
+        ModelRefused: there is none of this number, or it is damaged; the message says what to do.
+    """
+    try:
+        bundle = read_release(store, model, version)
+    except KeyNotFound as error:
+        raise ModelRefused(
+            f"there is no whole release {version} of {model} in {store.uri}; `python -m pipeline.releases list` shows "
+            "those there are"
+        ) from error
+    except BundleInvalid as error:
+        raise ModelRefused(f"release {version} of {model} in {store.uri} was damaged: {error}; take another") from error
+    return Release(version, bundle.digest, bundle.manifest.data_day), bundle
