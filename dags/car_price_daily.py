@@ -206,7 +206,7 @@ def deploy(bundle: Json, registered: Json, verdict: Json) -> Json:
 
     if not verdict["passed"]:
         raise AirflowSkipException(f"version {registered['version']} stays out: {verdict['reason']}")
-    deployed = told(steps.deploy(chosen_settings(), bundle, registered["version"]))
+    deployed = told(steps.deploy(chosen_settings(), bundle, registered["version"], run_context()))
     announce(RELEASE, {name: deployed[name] for name in ("version", "digest", "live")})
     return deployed
 

@@ -2,7 +2,7 @@
 
 Killed at any point and run again it ends the same. When a replica will not serve the release, the channel goes
 back to what it was. Not here: whether the version is good enough (``pipeline/gate.py``), how a replica loads it
-(``serving``), asking the replicas (``pipeline/replicas.py``).
+(``serving``), how a change is recorded and carried out (``pipeline/releases``).
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.contract import bundle as bundles
-from pipeline.contract import channel as channels
-from pipeline.contract.bundle import Bundle, BundleInvalid
+from pipeline.contract.bundle import MANIFEST, Bundle
 from pipeline.contract.channel import Channel, Release
-from pipeline.errors import DeployFailed, GavelError, ModelRefused
+from pipeline.contract.ledger import Actor
 from pipeline.registry import Registry
-from pipeline.releases import read_channel, read_release
-from pipeline.replicas import Replicas
-from pipeline.store import KeyChanged, KeyExists, KeyNotFound, Store
+from pipeline.releases.change import Reason
+from pipeline.releases.rollout import Target, age, go_live, publish, refuse_quarantined
+from pipeline.store import Store
 from pipeline.workspace import Ref, read_file
-
-TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,6 @@ class Deployed:
     replicas: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """The channel after the move, and what to go back to if the replicas will not have it."""
-
-    channel: Channel
-    before: Release | None
-    can_go_back: bool
-
-
 def deploy(
     store: Store,
     registry: Registry,
@@ -57,34 +45,39 @@ def deploy(
     push_token: str,
     timeout: float,
     *,
-    allow_older: bool = False,
+    who: Actor,
+    why: str,
 ) -> Deployed:
     """Make ``version`` live on every replica of ``serving_urls`` within ``timeout`` seconds.
 
-    ``allow_older`` lets a release of an older data day replace a newer one (a rollback).
+    ``who`` and ``why`` go into the ledger.
 
     Raises:
         DeployFailed: a replica did not serve it in time; what was live before still is. Try again.
         ModelRefused: a replica refused the release, or answered its golden rows wrongly; trying again does not help.
+        ChangeRefused: the version is quarantined.
     """
-    packed = bundles.read({name: read_file(store, bundle, name) for name in bundles.FILES})
-    release = Release(version, packed.digest, packed.manifest.data_day)
+    packed = _read(store, bundle)
     model = packed.manifest.model_name
-    _publish(store, model, release, packed)
-    move = _move(store, registry, model, release, allow_older=allow_older)
-    if move.channel.champion != release:
-        return _not_live(release, move.channel)
-    replicas = Replicas(serving_urls, push_token, lambda: read_channel(store, model).channel.champion == release)
-    try:
-        superseded = not replicas.serve(packed, release, move.channel.generation, timeout)
-    except GavelError as error:
-        raise _undo(store, replicas, move, error) from error
-    if superseded:
-        return _not_live(release, read_channel(store, model).channel)
-    registry.set_alias(model, version)
-    return Deployed(
-        True, version, release.digest, move.channel.generation, _message(release, serving_urls), tuple(serving_urls)
-    )
+    release = publish(store, model, version, packed)
+    target = Target(store, registry, model, tuple(serving_urls), push_token, timeout)
+
+    def decide(channel: Channel) -> Channel | None:
+        live = channel.champion
+        if live == release:
+            return None
+        refuse_quarantined(store, channel, version)
+        return None if live is not None and age(live) > age(release) else channel.with_champion(release)
+
+    channel = go_live(target, release, packed, Reason(who, "deploy", why), decide)
+    if channel.champion != release:
+        return _not_live(release, channel)
+    return Deployed(True, version, release.digest, channel.generation, _message(release, serving_urls), target.urls)
+
+
+def _read(store: Store, bundle: Ref) -> Bundle:
+    manifest = read_file(store, bundle, MANIFEST)
+    return bundles.read({name: read_file(store, bundle, name) for name in bundles.names(manifest)})
 
 
 def _message(release: Release, serving_urls: Sequence[str]) -> str:
@@ -94,76 +87,9 @@ def _message(release: Release, serving_urls: Sequence[str]) -> str:
 
 
 def _not_live(release: Release, channel: Channel) -> Deployed:
-    live = channel.champion
-    assert live is not None
-    text = (
-        f"version {release.version} (data day {release.data_day}) does not replace version {live.version} "
-        f"(data day {live.data_day}), which is newer"
-    )
+    live, text = channel.champion, f"version {release.version} (data day {release.data_day})"
+    if live is not None and age(live) > age(release):
+        text += f" does not replace version {live.version} (data day {live.data_day}), which is newer"
+    else:
+        text += f" was taken back by somebody else; live is version {live.version if live else 'none'}"
     return Deployed(False, release.version, release.digest, channel.generation, text)
-
-
-def _publish(store: Store, model: str, release: Release, packed: Bundle) -> None:
-    prefix = channels.release_prefix(model, release.version)
-    try:
-        store.publish(prefix, packed.files, last=bundles.MANIFEST)
-    except KeyExists as error:
-        raise ModelRefused(
-            f"{store.uri}/{prefix} holds another model of the same version number; "
-            "the release store belongs to another MLflow database: use a store of its own for each"
-        ) from error
-
-
-def _move(store: Store, registry: Registry, model: str, release: Release, *, allow_older: bool) -> _Move:
-    """Name the release in the channel, unless what is there is newer; decided anew when somebody else was faster."""
-    for _ in range(TRIES):
-        seen = read_channel(store, model)
-        live = seen.channel.champion
-        if live == release:
-            return _moved_before(store, registry, model, seen.channel)
-        if live is not None and not allow_older and _age(live) > _age(release):
-            return _Move(seen.channel, live, can_go_back=False)
-        after = seen.channel.with_champion(release)
-        try:
-            store.replace(channels.channel_key(model), after.to_bytes(), seen.etag)
-        except KeyChanged:
-            continue
-        return _Move(after, live, can_go_back=True)
-    raise DeployFailed(f"the channel of {model} was changed by others {TRIES} times in a row")
-
-
-def _age(release: Release) -> tuple[str, int]:
-    return (release.data_day, release.version)
-
-
-def _moved_before(store: Store, registry: Registry, model: str, channel: Channel) -> _Move:
-    """The channel names the release already: a run that was killed moved it, or it is really live.
-
-    The alias moves last, so it still names what was live before; that is what to go back to.
-    """
-    aliased = registry.alias(model)
-    assert channel.champion is not None
-    if aliased is None or aliased == channel.champion.version:
-        return _Move(channel, None, can_go_back=False)
-    try:
-        before = read_release(store, model, aliased)
-    except (KeyNotFound, BundleInvalid):
-        return _Move(channel, None, can_go_back=False)
-    return _Move(channel, Release(aliased, before.digest, before.manifest.data_day), can_go_back=True)
-
-
-def _undo(store: Store, replicas: Replicas, move: _Move, error: GavelError) -> GavelError:
-    """Put the channel back if it is still as we left it; the error with what came of it."""
-    if not move.can_go_back:
-        return type(error)(f"{error}; there is nothing to go back to, the channel stays as it is")
-    model = move.channel.model
-    seen = read_channel(store, model)
-    if seen.channel != move.channel:
-        return type(error)(f"{error}; the channel has been changed by somebody else since and stays so")
-    try:
-        store.replace(channels.channel_key(model), seen.channel.with_champion(move.before).to_bytes(), seen.etag)
-    except KeyChanged:
-        return type(error)(f"{error}; the channel has been changed by somebody else since and stays so")
-    replicas.push()
-    back = f"version {move.before.version}" if move.before else "no release, as before"
-    return type(error)(f"{error}; the channel is back at {back}")

@@ -39,3 +39,7 @@ class DataInvalid(GiveUp):
 
 class ModelRefused(GiveUp):
     """The model must not be used; the message says which check failed."""
+
+
+class ChangeRefused(GiveUp):
+    """What is live must not be changed so; the message says why and what to do instead."""

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
@@ -24,6 +24,8 @@ TRIAL_SECONDS = 120.0  # a process is started, the model is read and loaded, and
 POLL_SECONDS = 0.1
 SLOWEST_POLL_SECONDS = 1.0
 PUSHES_AT_ONCE = 16
+
+Role = Literal["challenger", "shadow"]
 
 
 class Replicas:
@@ -61,7 +63,7 @@ class Replicas:
             _check_golden(url, bundle, self._headers)
         return self._wanted()
 
-    def hold(self, role: str, release: Release | None, seconds: float) -> bool:
+    def hold(self, role: Role, release: Release | None, seconds: float) -> bool:
         """Push, then wait until every worker holds the release as ``role`` (challenger, shadow), or none of it.
 
         False when another change took the place of this one meanwhile. Raises as ``serve`` does.
@@ -99,7 +101,7 @@ class Replicas:
             raise DeployFailed(f"{url} cannot try it now (HTTP {response.status_code}): {response.text[:300]}")
         return document
 
-    def _wait_for_role(self, url: str, role: str, release: Release | None, deadline: float) -> bool:
+    def _wait_for_role(self, url: str, role: Role, release: Release | None, deadline: float) -> bool:
         wanted, pause = release.digest if release else None, POLL_SECONDS
         while True:
             status, trouble = _status(url, self._headers)
@@ -151,12 +153,12 @@ def _status(url: str, headers: Mapping[str, str]) -> tuple[ReplicaStatus | None,
         return None, "its answer is not the status of a serving process"
 
 
-def _lacking(status: ReplicaStatus, role: str, digest: str | None) -> str:
+def _lacking(status: ReplicaStatus, role: Role, digest: str | None) -> str:
     """Why not every worker holds the digest as this role; empty when they do."""
     for each in status.workers:
         if each.problem:
             return f"worker {each.index}: {each.problem}"
-        found = getattr(each, role, None)  # a server from before there were roles does not speak of them
+        found = getattr(each, role)
         if found != digest:
             return f"worker {each.index} holds {found[:12] if found else 'none'}"
     return ""
@@ -189,8 +191,9 @@ def _behind(status: Status) -> str:
 
 def _raise_refusal(url: str, status: ReplicaStatus, release: Release) -> None:
     for each in (status, *status.workers):
-        if each.refusal is not None and each.refusal.digest == release.digest:
-            raise ModelRefused(f"{url} refused version {release.version}: {each.refusal.reason}")
+        for refusal in (each.refusal, each.challenger_refusal, each.shadow_refusal):
+            if refusal is not None and refusal.digest == release.digest:
+                raise ModelRefused(f"{url} refused version {release.version}: {refusal.reason}")
 
 
 def _check_golden(url: str, bundle: Bundle, headers: Mapping[str, str]) -> None:

@@ -96,7 +96,7 @@ def _make(settings: Settings, day: date, window: dict[str, Any], report: Report)
     if not verdict["passed"]:
         return {**made, "live": False, "reason": verdict["reason"]}
     report("deploy")
-    deployed = steps.deploy(settings, bundle, version)
+    deployed = steps.deploy(settings, bundle, version, _context(settings, day))
     return {**made, "live": deployed["live"], "reason": deployed["message"]}
 
 

@@ -87,7 +87,9 @@ def gate(settings: Settings, bundle: Json, trained: Json, version: int, force_re
     )
 
 
-def deploy(settings: Settings, bundle: Json, version: int) -> Json:
+def deploy(settings: Settings, bundle: Json, version: int, run: Json) -> Json:
+    """``run`` says who asks, as in ``register``; it goes into the ledger."""
+    from pipeline.contract.ledger import Actor
     from pipeline.deploy import deploy
 
     return _answer(
@@ -99,6 +101,8 @@ def deploy(settings: Settings, bundle: Json, version: int) -> Json:
             settings.serving_urls,
             settings.push_token.get_secret_value(),
             settings.deploy_timeout,
+            who=Actor("dag" if run["dag_id"] else "automatic", run["run_key"], run["url"]),
+            why=run["reason"] or f"a new version that may go live ({run['trigger']})",
         )
     )
 

@@ -14,6 +14,8 @@ from pipeline.contract.bundle import sha256
 from pipeline.contract.channel import Channel
 from pipeline.contract.ledger import EntryInvalid, Recorded
 
+PENDING = "is in the ledger and not in the channel yet"
+
 
 @dataclass(frozen=True, slots=True)
 class _Link:
@@ -83,7 +85,7 @@ def _difference(last: Recorded, channel: Channel) -> str:
             f"the channel is at generation {channel.generation}, the ledger ends with {recorded}: entries are missing"
         )
     if pending(last, channel):
-        return f"generation {recorded} is in the ledger and not in the channel yet: the next change carries it out"
+        return f"generation {recorded} {PENDING}: the next change carries it out, or `verify --repair`"
     return f"the channel is not what the entry of generation {recorded} says"
 
 

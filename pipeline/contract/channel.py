@@ -78,15 +78,18 @@ class Channel:
         """The next generation, with other members; its ledger entry is not known yet."""
         return replace(self, **{"generation": self.generation + 1, "entry": None, **members})
 
-    def with_champion(self, release: Release | None) -> Channel:
-        """The next generation with this champion; a challenger or shadow of the same version loses that role."""
-        version = release.version if release else 0
+    def without(self, version: int) -> Channel:
+        """The same generation with no challenger and no shadow of this version."""
         challenger, shadow = self.challenger, self.shadow
-        return self.changed(
-            champion=release,
+        return replace(
+            self,
             challenger=None if challenger and challenger.release.version == version else challenger,
             shadow=None if shadow and shadow.version == version else shadow,
         )
+
+    def with_champion(self, release: Release | None) -> Channel:
+        """The next generation with this champion; a challenger or shadow of the same version loses that role."""
+        return (self.without(release.version) if release else self).changed(champion=release)
 
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT, **asdict(self), "quarantined": list(self.quarantined)}
@@ -157,3 +160,8 @@ def channel_key(model: str) -> str:
 def release_prefix(model: str, version: int) -> str:
     """The prefix under which the files of a release lie, without a final slash."""
     return f"releases/{model}/{version}"
+
+
+def candidate_prefix(model: str, version: int) -> str:
+    """The prefix under which a bundle lies that the gate asks servers to try, without a final slash."""
+    return f"candidates/{model}/{version}"

@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline import deploy as step
 from pipeline import replicas
 from pipeline.contract import channel as channels
 from pipeline.contract.bundle import FILES, MANIFEST, Bundle
 from pipeline.contract.channel import Release
+from pipeline.contract.ledger import Actor
 from pipeline.deploy import Deployed, deploy
-from pipeline.errors import DeployFailed, ModelRefused, RegistryUnavailable
-from pipeline.releases import read_channel, read_release
-from pipeline.store import KeyChanged, Store, open_store
+from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused, RegistryUnavailable
+from pipeline.releases import change, read_channel, read_release
+from pipeline.releases.champion import rollback
+from pipeline.releases.history import verify
+from pipeline.releases.ledger import read_entries
+from pipeline.releases.rollout import Target, publish
+from pipeline.releases.trial import canary, quarantine, release_quarantine
+from pipeline.store import KeyExists, Store, open_store
 from tests.kill_points import killed_at
 from tests.pipeline.fake_serving import FakeServing
 from tests.pipeline.mlflow_server import free_port
@@ -26,6 +31,7 @@ from tests.pipeline.noted_registry import NotedRegistry
 from tests.pipeline.tiny_model import DATASET, make_bundle, predictions, put
 
 MODEL = DATASET.model_name
+WHO = Actor("dag", "car_price_daily/manual", "http://airflow/run")
 OLD, NEW = make_bundle(1.0, "2015-06-09"), make_bundle(1.01, "2015-06-10")
 
 
@@ -52,7 +58,8 @@ def put_live(
 ) -> Deployed:
     ref = put(store, bundle, predictions(count=4)).bundle_ref
     urls = [one.url for one in serving]
-    return deploy(store, registry, ref, version, urls, "secret", options.pop("timeout", 5.0), **options)
+    timeout = options.pop("timeout", 5.0)
+    return deploy(store, registry, ref, version, urls, "secret", timeout, who=WHO, why="new", **options)
 
 
 def champion(store: Store) -> Release | None:
@@ -118,13 +125,6 @@ def test_an_older_release_never_replaces_a_newer_one(
     assert "does not replace version 2 (data day 2015-06-10), which is newer" in done.message
     assert champion(store) == Release(2, newest.digest, "2015-06-10")
     assert registry.champion == 2
-
-
-def test_an_older_release_may_be_wanted(store: Store, registry: NotedRegistry) -> None:
-    """A rollback says so."""
-    put_live(store, registry, NEW, 2)
-    assert put_live(store, registry, OLD, 1, allow_older=True).live
-    assert registry.champion == 1
 
 
 def test_without_serving_addresses_nobody_is_asked(store: Store, registry: NotedRegistry) -> None:
@@ -200,7 +200,7 @@ def test_a_replica_that_is_away_is_named(store: Store, registry: NotedRegistry) 
     ref = put(store, OLD, predictions(count=4)).bundle_ref
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DeployFailed, match=f"{url} does not serve version 1 in time: there is no answer"):
-        deploy(store, registry, ref, 1, [url], "", 0.3)
+        deploy(store, registry, ref, 1, [url], "", 0.3, who=WHO, why="new")
 
 
 def test_a_first_try_that_failed_can_succeed_later(
@@ -261,10 +261,13 @@ def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path) -> None:
         store, registry = open_store(f"file:{tmp_path}/{point}"), FiledRegistry(tmp_path / f"alias{point}")
         put_live(store, registry, OLD, 1)
         put(store, NEW, predictions(count=4))
-        killed = killed_at(point, lambda s=store, r=registry, b=ref: deploy(s, r, b, 2, (), "", 1.0))
+        killed = killed_at(
+            point, lambda s=store, r=registry, b=ref: deploy(s, r, b, 2, (), "", 1.0, who=WHO, why="new")
+        )
         done = put_live(store, registry, NEW, 2)
         assert (done.live, done.generation, registry.alias(MODEL)) == (True, 2, 2)
         assert read_release(store, MODEL, 2).digest == NEW.digest
+        assert verify(store, MODEL) == []
         if not killed:
             break
     assert 10 < point < 99
@@ -278,9 +281,8 @@ def test_killed_after_the_channel_moved_a_refusal_still_goes_back(
     serving.good = OLD.digest
     put_live(store, registry, OLD, 1, serving)
     store.publish(channels.release_prefix(MODEL, 2), NEW.files, last=MANIFEST)
-    seen = read_channel(store, MODEL)
-    moved = seen.channel.with_champion(Release(2, NEW.digest, "2015-06-10"))
-    store.replace(channels.channel_key(MODEL), moved.to_bytes(), seen.etag)
+    release, reason = Release(2, NEW.digest, "2015-06-10"), change.Reason(WHO, "deploy", "killed after this")
+    change.change(store, MODEL, reason, lambda channel: channel.with_champion(release))
     with pytest.raises(ModelRefused, match="back at version 1"):
         put_live(store, registry, NEW, 2, serving)
     assert champion(store) == Release(1, OLD.digest, "2015-06-09")
@@ -323,15 +325,16 @@ def test_a_lost_race_for_the_channel_is_decided_again(
     store: Store, registry: NotedRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else changed the channel between our look and our write."""
-    replace, calls = store.replace, []
+    create, calls = store.create, []
 
-    def late(key: str, data: bytes, etag: str | None) -> None:
-        calls.append(key)
+    def late(key: str, data: bytes) -> None:
+        if key.startswith("ledger/"):
+            calls.append(key)
         if len(calls) == 1:
-            raise KeyChanged(key)
-        replace(key, data, etag)
+            raise KeyExists(key)
+        create(key, data)
 
-    monkeypatch.setattr(store, "replace", late)
+    monkeypatch.setattr(store, "create", late)
     assert put_live(store, registry, OLD, 1).live
     assert len(calls) == 2
 
@@ -342,10 +345,10 @@ def test_a_channel_that_never_holds_still_is_given_up(
     """Not for ever."""
 
     def late(*arguments: Any) -> None:
-        raise KeyChanged("channel")
+        raise KeyExists("entry")
 
-    monkeypatch.setattr(store, "replace", late)
-    with pytest.raises(DeployFailed, match=f"{step.TRIES} times"):
+    monkeypatch.setattr(store, "create", late)
+    with pytest.raises(DeployFailed, match=f"{change.TRIES} times"):
         put_live(store, registry, OLD, 1)
 
 
@@ -354,7 +357,9 @@ def test_overlapping_deploys_end_with_the_newest(store: Store, registry: NotedRe
     bundles = [make_bundle(1.0, f"2015-06-{day:02d}") for day in range(1, 9)]
     refs = [put(store, bundle, predictions(count=4)).bundle_ref for bundle in bundles]
     threads = [
-        threading.Thread(target=deploy, args=(store, registry, ref, number, (), "", 5.0))
+        threading.Thread(
+            target=deploy, args=(store, registry, ref, number, (), "", 5.0), kwargs={"who": WHO, "why": "new"}
+        )
         for number, ref in enumerate(refs, start=1)
     ]
     for thread in threads:
@@ -362,6 +367,66 @@ def test_overlapping_deploys_end_with_the_newest(store: Store, registry: NotedRe
     for thread in threads:
         thread.join()
     assert champion(store) == Release(8, bundles[7].digest, "2015-06-08")
+
+
+def test_who_and_why_are_on_record(store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]) -> None:
+    """Also what was taken back, with the replica's reason."""
+    serving = serve("refuses")
+    serving.good = OLD.digest
+    put_live(store, registry, OLD, 1, serving)
+    with pytest.raises(ModelRefused):
+        put_live(store, registry, NEW, 2, serving)
+    entries = [recorded.entry for recorded in read_entries(store, MODEL)]
+    assert [(entry.action, entry.who, entry.why) for entry in entries[:2]] == [("deploy", WHO, "new")] * 2
+    assert (entries[2].action, entries[2].after.champion) == ("undo", entries[0].after.champion)
+    assert "golden row 3 differs" in entries[2].why
+    assert verify(store, MODEL) == []
+
+
+def test_a_quarantined_version_is_refused_with_the_reason(store: Store, registry: NotedRegistry) -> None:
+    """And with what lets it go live again."""
+    put_live(store, registry, OLD, 1)
+    put_live(store, registry, NEW, 2)
+    target = Target(store, registry, MODEL, (), "", 1.0)
+    anna = Actor("person", "anna")
+    newest = make_bundle(1.02, "2015-06-11")
+    publish(store, MODEL, 3, newest)
+    quarantine(target, 3, anna, "wrong scale")
+    with pytest.raises(
+        ChangeRefused, match=r"quarantined since .*, by anna \(person\): wrong scale; .*release-quarantine 3"
+    ):
+        put_live(store, registry, newest, 3)
+    assert registry.champion == 2
+    release_quarantine(target, 3, anna, "it was the source")
+    assert put_live(store, registry, newest, 3).live
+
+
+def test_a_challenger_that_is_deployed_is_on_trial_no_more(store: Store, registry: NotedRegistry) -> None:
+    """It has become the champion; a refusal brings its trial back."""
+    put_live(store, registry, OLD, 1)
+    publish(store, MODEL, 2, NEW)
+    canary(Target(store, registry, MODEL, (), "", 1.0), 2, 0.1, WHO, "new")
+    assert put_live(store, registry, NEW, 2).live
+    assert read_channel(store, MODEL).channel.roles() == (("champion", Release(2, NEW.digest, "2015-06-10")),)
+
+
+def test_a_release_taken_back_while_we_wait_is_said(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+) -> None:
+    """A person rolls back before the deploy has seen the release serve: no error, and not live."""
+    put_live(store, registry, OLD, 1)
+    serving = serve("stuck")
+
+    def taken_back() -> None:
+        target = Target(store, registry, MODEL, (), "", 1.0)
+        rollback(target, None, lambda release, golden: None, Actor("person", "anna"), "wrong scale")
+
+    later = threading.Timer(0.4, taken_back)
+    later.start()
+    done = put_live(store, registry, NEW, 2, serving)
+    later.join()
+    assert not done.live
+    assert "was taken back by somebody else; live is version 1" in done.message
 
 
 def test_a_status_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +453,7 @@ def test_with_mlflow_the_alias_is_real(store: Store, mlflow_url: str, tmp_path: 
     folders = put(store, make_bundle(1.07, "2015-06-10"), predictions())
     context = RunContext("deploy/test", "", "", "2015-06-10", "manual", "", "")
     version = register(DATASET, store, registry, folders.bundle_ref, folders.trained_ref, context).version
-    deploy(store, registry, folders.bundle_ref, version, (), "", 5.0)
+    deploy(store, registry, folders.bundle_ref, version, (), "", 5.0, who=WHO, why="new")
     assert registry.alias(MODEL) == version
     assert set(store.keys(channels.release_prefix(MODEL, version))) == {
         f"{channels.release_prefix(MODEL, version)}/{name}" for name in FILES

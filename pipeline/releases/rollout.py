@@ -1,0 +1,172 @@
+"""Carrying a change to the replicas: publish, change the channel, wait for everyone, or take the change back.
+
+Not here: who may become what (``pipeline/deploy.py``, ``champion.py``, ``trial.py``), asking a replica
+(``pipeline/replicas.py``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipeline import datasets
+from pipeline.contract import channel as channels
+from pipeline.contract.bundle import MANIFEST, Bundle
+from pipeline.contract.channel import Channel, Release
+from pipeline.errors import ChangeRefused, GavelError, ModelRefused, TryAgain
+from pipeline.registry import Registry
+from pipeline.releases import live_release, read_channel
+from pipeline.releases.change import TRIES, Change, Decide, Reason, change
+from pipeline.releases.ledger import quarantined_by, read_entry
+from pipeline.replicas import Replicas
+from pipeline.settings import Settings
+from pipeline.store import KeyExists, Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where releases of ``model`` go live: on the replicas at ``urls``, within ``timeout`` seconds."""
+
+    store: Store
+    registry: Registry
+    model: str
+    urls: tuple[str, ...]
+    token: str
+    timeout: float
+
+    def replicas(self, wanted: Callable[[Channel], bool] = lambda _: True) -> Replicas:
+        """``wanted`` says of a channel whether it still asks for what we wait for."""
+        return Replicas(self.urls, self.token, lambda: wanted(read_channel(self.store, self.model).channel))
+
+
+def open_target(settings: Settings) -> Target:
+    """What the settings name."""
+    return Target(
+        open_store(settings.store),
+        Registry(settings.mlflow_uri),
+        datasets.load(settings.dataset).model_name,
+        settings.serving_urls,
+        settings.push_token.get_secret_value(),
+        settings.deploy_timeout,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a change came to; ``changed`` is False where all was so already."""
+
+    changed: bool
+    channel: Channel
+    message: str
+
+
+def publish(store: Store, model: str, version: int, bundle: Bundle) -> Release:
+    """Put a bundle among the releases under its version number. The same again is a success.
+
+    Raises:
+        ModelRefused: there is another one of this number.
+    """
+    prefix = channels.release_prefix(model, version)
+    try:
+        store.publish(prefix, bundle.files, last=MANIFEST)
+    except KeyExists as error:
+        raise ModelRefused(
+            f"{store.uri}/{prefix} holds another model of the same version number; "
+            "the release store belongs to another MLflow database: use a store of its own for each"
+        ) from error
+    return Release(version, bundle.digest, bundle.manifest.data_day)
+
+
+def age(release: Release) -> tuple[str, int]:
+    """What makes a release newer than another: its data day, then its version."""
+    return release.data_day, release.version
+
+
+def refuse_quarantined(store: Store, channel: Channel, version: int) -> None:
+    """Raises ``ChangeRefused`` when the version is quarantined: since when, by whom, why, and how to let it go."""
+    if version not in channel.quarantined:
+        return
+    entry = quarantined_by(store, channel.model, channel.generation, version)
+    since = f" since {entry.at}, by {entry.who}: {entry.why}" if entry else ""
+    raise ChangeRefused(
+        f"version {version} is quarantined{since}; to let it go live again: "
+        f"python -m pipeline.releases release-quarantine {version} --reason ..."
+    )
+
+
+def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, decide: Decide) -> Channel:
+    """Change the champion and wait until every replica serves it; then the alias follows.
+
+    The channel that is answered names another champion when ``decide`` left that one there, or when it took our
+    release's place meanwhile. When a replica will not serve the release the change is undone.
+
+    Raises:
+        DeployFailed: a replica did not serve it in time; what was live before still is. Try again.
+        ModelRefused: a replica refused the release, or answered its golden rows wrongly.
+    """
+    made = _resumed(target, change(target.store, target.model, reason, decide))
+    replicas = target.replicas(lambda channel: channel.champion == release)
+    channel = made.after
+    while channel.champion == release:
+        try:
+            served = replicas.serve(bundle, release, channel.generation, target.timeout)
+        except GavelError as error:
+            raise undone(target, replicas, made, reason, error) from error
+        if served:
+            _set_alias(target, release.version)
+            return channel
+        channel = read_channel(target.store, target.model).channel
+    return channel
+
+
+def _resumed(target: Target, made: Change) -> Change:
+    """Where nothing had to be changed, a run that was killed may have done it; then that is the change to be undone.
+
+    The alias moves last: while it names another version, nobody has seen the champion serve.
+    """
+    champion = made.after.champion
+    if made.before is not made.after or champion is None:
+        return made
+    recorded = read_entry(target.store, target.model, made.after.generation)
+    if recorded is None or recorded.entry.before.champion == champion:
+        return made
+    aliased = target.registry.alias(target.model)
+    return made if aliased == champion.version else Change(recorded.entry.before, made.after)
+
+
+def undone(target: Target, replicas: Replicas, made: Change, reason: Reason, error: GavelError) -> GavelError:
+    """Put the channel back if it is still as we left it; the error with what came of it."""
+    before, after = made.before, made.after
+    if before is after:
+        return type(error)(f"{error}; there is nothing to go back to, the channel stays as it is")
+    back = replace(before, generation=after.generation + 1, entry=None)
+    why = Reason(reason.who, "undo", str(error))
+    undo = change(target.store, target.model, why, lambda seen: back if seen == after else None)
+    if undo.before is undo.after:
+        return type(error)(f"{error}; the channel has been changed by somebody else since and stays so")
+    replicas.push()
+    _take_alias_back(target, before, after)
+    if before.champion == after.champion:
+        return type(error)(f"{error}; the channel is back at what it was")
+    where = f"version {before.champion.version}" if before.champion else "no release, as before"
+    return type(error)(f"{error}; the channel is back at {where}")
+
+
+def _take_alias_back(target: Target, before: Channel, after: Channel) -> None:
+    """Another run that found our champion in the channel may have given it the alias."""
+    if before.champion is None or after.champion in {None, before.champion}:
+        return
+    with contextlib.suppress(TryAgain):
+        if after.champion and target.registry.alias(target.model) == after.champion.version:
+            target.registry.set_alias(target.model, before.champion.version)
+
+
+def _set_alias(target: Target, version: int) -> None:
+    """Runs that overlap may set it in any order, so each looks again: in the end it names what the channel names."""
+    for _ in range(TRIES):
+        target.registry.set_alias(target.model, version)
+        live = live_release(target.store, target.model)
+        if live is None or live.version == version:
+            return
+        version = live.version
