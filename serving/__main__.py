@@ -26,13 +26,14 @@ LONGEST_FOLDER = 90
 
 def main() -> None:
     given = _parse(sys.argv[1:])
-    with closing(start_trials()) as trials:  # first, while this process has neither threads nor sockets
+    # first, while this process has neither threads nor sockets; two, as the champion must not wait behind the others
+    with closing(start_trials()) as trials, closing(start_trials()) as beside:
         try:
             settings = read_settings(**given)
             with bind(settings.host, settings.port) as listener:
                 if settings.grpc_port is not None:  # each worker takes it for itself; whether it is free is said here
                     bind(settings.host, settings.grpc_port, "SERVING_GRPC_PORT").close()
-                code = _serve(settings, listener, trials)
+                code = _serve(settings, listener, trials, beside)
         except SettingsInvalid as error:
             sys.exit(f"serving: {error}")
     log.info("stopped")
@@ -45,7 +46,7 @@ def _parse(arguments: list[str]) -> dict[str, int]:
     return {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
 
 
-def _serve(settings: Settings, listener: socket.socket, trials: Trials) -> int:
+def _serve(settings: Settings, listener: socket.socket, trials: Trials, beside: Trials) -> int:
     log_to_stderr()
     if not settings.release_key:
         log.warning("SERVING_RELEASE_KEY is not set: whoever can write to the release store decides what answers here")
@@ -53,12 +54,14 @@ def _serve(settings: Settings, listener: socket.socket, trials: Trials) -> int:
     fields = {"host": host, "port": port, "store": settings.store, "model": settings.model}
     with _run_folder(settings.workers) as folder:
         # imported late, because prometheus_client looks at its variable when it is imported
+        from serving.loading import Loading  # noqa: PLC0415
         from serving.start import serve, serve_by_workers  # noqa: PLC0415
 
+        loading = Loading(trials.load, beside.load, beside.attempt)
         log.info("listening", extra={"fields": {**fields, "workers": settings.workers}})
         if folder is not None:
-            return serve_by_workers(settings, listener, trials.load, folder)
-        serve(settings, listener, trials.load)
+            return serve_by_workers(settings, listener, loading, folder)
+        serve(settings, listener, loading)
         return 0
 
 

@@ -15,9 +15,8 @@ from starlette.types import Receive, Scope, Send
 from serving import routes
 from serving.doors import invocations, predict, v2
 from serving.edge import Edge
-from serving.loader import load
+from serving.loading import Loading
 from serving.openapi import openapi_route
-from serving.reconciler import Load
 from serving.service import Service, build
 from serving.settings import Settings
 from serving.siblings import ALONE, Seat
@@ -47,23 +46,29 @@ class PriceApp:
             await self._lifespan(scope, receive, send)
 
 
-def create_app(settings: Settings, load: Load = load, seat: Seat = ALONE) -> PriceApp:
+def create_app(settings: Settings, loading: Loading | None = None, seat: Seat = ALONE) -> PriceApp:
     """The application of the worker on ``seat``. Raises ``SettingsInvalid`` when the settings cannot be used."""
-    return PriceApp(build(settings, load, seat))
+    return PriceApp(build(settings, loading, seat))
 
 
 @asynccontextmanager
 async def _following(app: PriceApp) -> AsyncIterator[None]:
     service: Service = app.state.service
-    # a daemon, so that a load which hangs in native code cannot keep a process alive that was told to stop
-    thread = threading.Thread(target=service.reconciler.run, name="reconciler", daemon=True)
+    reconciler, companions = service.reconciler, service.reconciler.companions
+    # daemons, so that a load which hangs in native code cannot keep a process alive that was told to stop
+    thread = threading.Thread(target=reconciler.run, name="reconciler", daemon=True)
+    beside = threading.Thread(target=companions.run, name="companions", daemon=True)
     thread.start()
+    beside.start()
     async with service.replica.listening():
-        await asyncio.wait([asyncio.wrap_future(service.reconciler.hint())], timeout=FIRST_LOOK_SECONDS)
+        await asyncio.wait([asyncio.wrap_future(reconciler.hint())], timeout=FIRST_LOOK_SECONDS)
         async with _grpc(service):
             yield
-    service.reconciler.stop()
+    reconciler.stop()
+    companions.stop()
     thread.join(STOP_SECONDS)
+    beside.join(STOP_SECONDS / 5)  # what it may still be loading is not wanted any more
+    service.slot.hold_shadow(None)
 
 
 def _grpc(service: Service) -> AbstractAsyncContextManager[None]:

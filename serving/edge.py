@@ -27,6 +27,7 @@ from serving.errors import MethodNotAllowed, RequestRefused, Throttled, Unanswer
 from serving.responses import problem, rows_detail, rows_problem
 from serving.service import Service
 from serving.throttle import who
+from serving.variants import VARIANT
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ class Edge:
         release = scope.get("release") or self._service.slot.live
         if release is not None:
             headers += release.headers
+            if scope.get("variant"):
+                headers.append((VARIANT, scope["variant"].encode()))
         return headers
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:

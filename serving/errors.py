@@ -18,6 +18,10 @@ class StoreUnavailable(ServingError):
     """The release store could not be read, or does not hold yet what it ought to; look again later."""
 
 
+class ReleaseMissing(StoreUnavailable):
+    """The release, or a part of it, is not in the release store."""
+
+
 class TrialUnavailable(StoreUnavailable):
     """The trial process gave no verdict on a release; look again later."""
 
@@ -56,6 +60,13 @@ class RequestRefused(Unanswered):
         super().__init__(message)
 
 
+class OtherVersion(RequestRefused):
+    """The request names a version that does not answer it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("not_found", message)
+
+
 class MethodNotAllowed(RequestRefused):
     """The address takes other methods than this one."""
 
@@ -68,6 +79,12 @@ class Overloaded(Unanswered):
     """Too many requests are under way in this process; try again in a moment."""
 
     code, retry_after = "overloaded", 1
+
+
+class Unavailable(Unanswered):
+    """Something that this needs does not answer now; the message says what."""
+
+    code, retry_after = "unavailable", 5
 
 
 class Throttled(Unanswered):

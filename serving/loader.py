@@ -38,6 +38,15 @@ def load(model: str, release: Release, files: Mapping[str, bytes]) -> LoadedRele
     return start(release, bundle, TRIAL_ROWS)
 
 
+def attempt(model: str, release: Release, files: Mapping[str, bytes]) -> list[dict[str, float]]:
+    """The answers to the golden rows after all checks. Raises ``ReleaseRefused``."""
+    loaded = load(model, release, files)
+    answers = loaded.predict(loaded.golden.rows)
+    return [
+        dict(zip(answers, row, strict=True)) for row in zip(*(each.tolist() for each in answers.values()), strict=True)
+    ]
+
+
 def verify(model: str, release: Release, files: Mapping[str, bytes]) -> Bundle:
     """The bundle of ``files`` when it is the one that ``release`` names, of ``model``, to the last byte.
 

@@ -26,6 +26,13 @@ STORE_FAILED = Gauge(
     "gavel_store_failed", "1 while the release store cannot be read, else 0.", multiprocess_mode="livemax"
 )
 CACHE = Counter("gavel_cache", "Rows looked up in the cache of answers.", ["result"])
+# Only while a challenger or a shadow stands beside the champion.
+VARIANT = ["variant", "version"]
+VARIANT_SECONDS = Histogram("gavel_variant_seconds", "From a request's body to its answer.", VARIANT, buckets=BUCKETS)
+VARIANT_ERRORS = Counter("gavel_variant_errors", "Requests that failed, or whose answer is not finite.", VARIANT)
+VARIANT_ROWS = Counter("gavel_variant_rows", "Rows answered.", VARIANT)
+VARIANT_SUM = Gauge("gavel_variant_answer_sum", "Sum of the first output.", VARIANT, multiprocess_mode="sum")
+VARIANT_SQUARES = Counter("gavel_variant_answer_squares", "Sum of the squares of the first output.", VARIANT)
 
 
 def count_request(door: str, status: int, seconds: float, rows: int) -> None:
@@ -42,6 +49,27 @@ def count_swap(model: str, version: int) -> None:
     SWAPS.inc()
     VERSION.labels(model).set(version)
     LIVE_SINCE.set_to_current_time()
+
+
+class VariantFigures:
+    """The figures of one release in one role."""
+
+    def __init__(self, *labels: str) -> None:
+        self.errors, self._seconds = VARIANT_ERRORS.labels(*labels), VARIANT_SECONDS.labels(*labels)
+        self._rows, self._sum = VARIANT_ROWS.labels(*labels), VARIANT_SUM.labels(*labels)
+        self._squares = VARIANT_SQUARES.labels(*labels)
+
+    def took(self, seconds: float) -> None:
+        self._seconds.observe(seconds)
+
+    def answered(self, rows: int, total: float, squares: float) -> None:
+        self._rows.inc(rows)
+        self._sum.inc(total)
+        self._squares.inc(squares)
+
+
+def of_variant(role: str, version: int) -> VariantFigures:
+    return VariantFigures(role, str(version))
 
 
 @cache  # looking up labels takes longer than counting; there are some ten doors and some ten statuses

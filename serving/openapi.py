@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.contract.status import Status
-from serving.openapi_parts import Described, Document, content, object_of, operation, ref
+from serving.openapi_parts import Described, Document, content, object_of, operation, posted, ref
 from serving.release import LoadedRelease
 from serving.responses import PROBLEMS, json_response
 from serving.row_schema import columns_schema, row_schema
 from serving.service import Service
+from serving.variants_openapi import variant_schemas
 
 API_VERSION = "1"
 ANYBODY: list[Document] = []  # an operation that asks nobody who they are
@@ -66,9 +67,19 @@ def _paths() -> Document:
     look["responses"]["202"] = content("The look has not ended yet", "Status")
     figures = {"description": "Figures in the text format of Prometheus", "content": {"text/plain": {}}}
     guarded = (401, 403, 429, 500)
+    admin: Document = {"security": [{"key": []}, {"bearer": []}]}
+    tried = content("Done: it answers, or has a problem", "Tried")
+    trial = operation("trial", "Does a release answer its golden rows?", tried, 400, 404, 413, 503, *guarded)
+    variants = operation(
+        "variants", "Figures of champion, challenger and shadow", content("Done", "Variants"), *guarded
+    )
+    pairs = operation("pairs", "Answers of champion and shadow to the same rows", content("Done", "Pairs"), *guarded)
     return {
         "/v1/model": {"get": operation("model", "What is live, and why not what ought to be", status, *guarded)},
-        "/v1/reload": {"post": {**look, "security": [{"key": []}, {"bearer": []}]}},
+        "/v1/reload": {"post": {**look, **admin}},
+        "/v1/trial": posted(content("Which release", "TrialRequest"), {**trial, **admin}),
+        "/v1/variants": {"get": {**variants, **admin}},
+        "/v1/pairs": {"get": {**pairs, **admin}},
         "/v1/schema": {
             "get": operation(
                 "schema", "JSON Schema of a row, of the live release", content("Done", "JsonSchema"), *guarded, 503
@@ -95,5 +106,6 @@ def _schemas() -> Document:
         "Problem": problem,
         "Status": object_of(**{name: {} for name in Status.__dataclass_fields__}),
         "Health": object_of(status=text),
+        **variant_schemas(),
         "JsonSchema": {"type": "object"},
     }

@@ -1,7 +1,7 @@
 """Makes what is live what ought to be live: looks at the channel, loads, swaps, remembers what it refused and why.
 
-Not here: how a release is read (``source.py``) or judged (``trial.py``, ``loader.py``). ``poll_once`` decides, ``run``
-repeats.
+Not here: how a release is read (``source.py``) or judged (``trial.py``, ``loader.py``); challenger and shadow
+(``companions.py``), which are told of each look. ``poll_once`` decides, ``run`` repeats.
 """
 
 from __future__ import annotations
@@ -18,28 +18,17 @@ from dataclasses import dataclass, replace
 from pipeline.contract.channel import Channel, Release
 from pipeline.contract.status import Refusal, Status
 from serving import metrics
+from serving.companions import Companions
 from serving.errors import ReleaseRefused, StoreUnavailable
 from serving.last_good import LastGood
+from serving.loading import Load
 from serving.memory import release_memory
+from serving.quarantine import Quarantine
 from serving.release import LoadedRelease
 from serving.slot import Slot, is_of
 from serving.source import Source
 
 log = logging.getLogger(__name__)
-
-Load = Callable[[str, Release, Mapping[str, bytes]], LoadedRelease]
-
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 30.0, 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantine:
-    """A refused release as the channel of ``generation`` named it; it is tried again at ``until`` (monotonic)."""
-
-    release: Release
-    generation: int
-    until: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +45,7 @@ class Reconciler:
     """Follows the channel of ``source`` into ``slot``. On any failure the old release keeps answering.
 
     With ``last_good``, what went live is kept there, and is served from there while the store is away at the start.
+    ``load_beside`` loads challenger and shadow, at the same time as ``load`` the champion.
     """
 
     def __init__(
@@ -66,26 +56,32 @@ class Reconciler:
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
         last_good: LastGood | None = None,
+        load_beside: Load | None = None,
     ) -> None:
         self._source, self._load, self._slot = source, load, slot
         self._seconds, self._clock = seconds, clock
         self._findings = Findings()
+        self.companions = Companions(source, load_beside or load, slot, clock)
         self._last_good = self._last_good_at_start = last_good
         self._to_keep: tuple[Release, Mapping[str, bytes] | None] | None = None
-        self._leaving: weakref.ref[object] | None = None  # the session of the release that left last
+        self._leaving: list[weakref.ref[object]] = []  # the sessions of releases that left the slot
         self._trim = False
         self._hints: deque[Future[None]] = deque()
         self._wake = threading.Event()
         self._stopping = False
 
     def status(self) -> Status:
-        live, found = self._slot.live, self._findings
+        live, found, beside = self._slot.live, self._findings, self.companions
         status = Status(
             model=self._source.model,
             ready=live is not None,
             generation=found.generation,
             refusal=found.refusal,
-            store_error=found.store_error,
+            store_error=found.store_error or beside.trouble,
+            challenger=_digest(self._slot.challenger),
+            shadow=_digest(self._slot.shadow),
+            challenger_refusal=beside.refusal("challenger"),
+            shadow_refusal=beside.refusal("shadow"),
         )
         if live is None:
             return status
@@ -114,20 +110,25 @@ class Reconciler:
         if channel is None:
             return found
         wanted, live = channel.champion, self._slot.live
-        if wanted is None or (live and is_of(live, wanted)):
+        if wanted is None or (live and is_of(live, wanted)) or self._go_back(wanted, channel.generation):
+            self.companions.want(channel, load=True)
             return replace(found, generation=channel.generation)
-        if self._slot.go_back(wanted):
-            self._to_keep = (wanted, None)
-            self._log_live(wanted, channel.generation, self._clock())
-            return replace(found, generation=channel.generation)
-        if self._quarantined(wanted, channel.generation):
+        self.companions.want(channel, load=False)  # who is not wanted any more does not stay for the time of a load
+        if found.quarantine and found.quarantine.holds(wanted, channel.generation, self._clock()):
             return found
-        return self._go_live(wanted, channel.generation)
+        found = self._go_live(wanted, channel.generation)
+        self.companions.want(channel, load=found.generation == channel.generation)
+        return found
 
-    def _quarantined(self, release: Release, generation: int) -> bool:
-        known = self._findings.quarantine
-        same = known is not None and (known.release, known.generation) == (release, generation)
-        return same and known is not None and self._clock() < known.until
+    def _go_back(self, wanted: Release, generation: int) -> bool:
+        """To a release that is loaded already: the one before, the challenger, the shadow."""
+        loaded = self._slot.find(wanted)
+        if loaded is None:
+            return False
+        self._swap(loaded)
+        self._to_keep = (wanted, None)
+        self._log_live(wanted, generation, self._clock())
+        return True
 
     def _go_live(self, wanted: Release, generation: int) -> Findings:
         started = self._clock()
@@ -146,14 +147,20 @@ class Reconciler:
 
     def _swap(self, release: LoadedRelease) -> None:
         leaving = self._slot.swap(release)
-        self._leaving = weakref.ref(leaving.session) if leaving else None
-        self._trim = True
+        if leaving is None:
+            self._trim = True
+        else:
+            self._leaving.append(weakref.ref(leaving.session))
 
     def _give_memory_back(self) -> None:
         """Once what left is really gone: requests that still hold it are waited for from look to look."""
-        if self._trim and (self._leaving is None or self._leaving() is None):
-            self._trim = False
+        departed = self.companions.departed
+        self._leaving += [departed.popleft() for _ in range(len(departed))]
+        held = [each for each in self._leaving if each() is not None]
+        if self._trim or self.companions.has_loaded or len(held) < len(self._leaving):
+            self._trim = self.companions.has_loaded = False
             release_memory()
+        self._leaving = held
 
     def _log_live(self, release: Release, generation: int | None, started: float) -> None:
         seconds = round(self._clock() - started, 3)
@@ -192,15 +199,12 @@ class Reconciler:
         fields = {"version": wanted.version, "digest": wanted.digest, "generation": generation, "reason": reason}
         log.error("release refused", extra={"fields": fields})
         metrics.REFUSALS.inc()
-        known = self._findings.quarantine
-        again = known is not None and (known.release, known.generation) == (wanted, generation)
         self._trim = True
-        seconds = min(2 * known.seconds, LAST_RETRY_SECONDS) if known and again else FIRST_RETRY_SECONDS
         return replace(
             self._findings,
             refusal=Refusal(wanted.version, wanted.digest, reason),
             store_error=None,
-            quarantine=Quarantine(wanted, generation, self._clock() + seconds, seconds),
+            quarantine=Quarantine.after(self._findings.quarantine, wanted, generation, self._clock()),
         )
 
     def hint(self) -> Future[None]:
@@ -229,3 +233,7 @@ class Reconciler:
     def stop(self) -> None:
         self._stopping = True
         self._wake.set()
+
+
+def _digest(loaded: LoadedRelease | None) -> str | None:
+    return None if loaded is None else loaded.digest

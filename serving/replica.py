@@ -6,20 +6,26 @@ Not here: how they are asked (``siblings.py``), how they are started and replace
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from starlette.concurrency import run_in_threadpool
 
 from pipeline.contract.status import ReplicaStatus, WorkerStatus
+from serving import readings
 from serving.errors import NotReady
 from serving.probe import Probe
 from serving.reconciler import Reconciler
 from serving.release import LoadedRelease
-from serving.siblings import Question, Seat, ask, listening
+from serving.siblings import Question, Seat, ask, ask_line, listening
+from serving.slot import Slot
 
 ANSWER_SECONDS = 1.0
+LINE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class Replica:
     reconciler: Reconciler
     probe: Probe
     seat: Seat
+    slot: Slot
 
     async def status(self) -> ReplicaStatus:
         return ReplicaStatus.of(await asyncio.gather(*self._ask_all("status", ANSWER_SECONDS)))
@@ -48,6 +55,20 @@ class Replica:
             if worker.problem:
                 raise NotReady(f"worker {worker.index}: {worker.problem}")
         return release
+
+    async def lines(self, question: Literal["variants", "pairs"]) -> list[bytes]:
+        """What each worker that answers has counted, or kept, as one line of JSON; this worker's own first."""
+        others = [ask_line(self.seat, each, question, LINE_SECONDS) for each in self.seat.siblings]
+        found = await asyncio.gather(self.line(question), *others)
+        return [each for each in found if each is not None]
+
+    async def line(self, question: str) -> bytes:
+        """What this worker says when a sibling asks."""
+        if question == "variants":
+            return readings.figures(self.slot)
+        if question == "pairs":
+            return await run_in_threadpool(readings.pairs, self.slot.beside)
+        return json.dumps((await self.answer(question)).to_dict()).encode()
 
     def _ask_all(self, question: Question, seconds: float | None) -> list[Coroutine[Any, Any, WorkerStatus]]:
         """This worker's own answer first. ``seconds`` are for the siblings."""
@@ -74,5 +95,5 @@ class Replica:
         if self.seat.count == 1:
             yield
             return
-        async with listening(self.seat.socket(self.seat.index), self.answer):
+        async with listening(self.seat.socket(self.seat.index), self.line):
             yield

@@ -35,6 +35,7 @@ PROBLEMS = {
     "not_ready": (503, "This process is not ready"),
     "overloaded": (503, "Too many requests are under way"),
     "keys_unavailable": (503, "The token cannot be checked now"),
+    "unavailable": (503, "Something that this needs does not answer now"),
 }
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from serving import metrics
+from serving import metrics, readings
+from serving.body import read_body
+from serving.candidates import read_asked
 from serving.docs_page import docs_page
 from serving.responses import json_response
 from serving.row_schema import row_schema
 from serving.service import Service
 
 RELOAD_WAIT_SECONDS = 30.0
+MAX_TRIAL_BYTES = 1_000
+encode = msgspec.json.Encoder().encode
 
 
 async def model(request: Request) -> Response:
@@ -26,6 +31,33 @@ async def reload(request: Request) -> Response:
     status, done = await service.replica.look(RELOAD_WAIT_SECONDS)
     request.scope["release"] = service.slot.live
     return json_response(status.to_dict(), 200 if done else 202)
+
+
+async def trial(request: Request) -> Response:
+    """Does a release of the store answer its golden rows? It is tried as every release is, and does not go live."""
+    headers = request.scope["fields"]
+    body = await read_body(request.receive, headers.get(b"content-length"), MAX_TRIAL_BYTES)
+    request.scope["caller"].accept_body(body)
+    asked = read_asked(body)
+    return _encoded(encode(await run_in_threadpool(_service(request).candidates.try_out, asked)))
+
+
+async def variants(request: Request) -> Response:
+    """What was counted of champion, challenger and shadow, over all workers."""
+    service = _service(request)
+    lines = await service.replica.lines("variants")
+    return json_response({"model": service.settings.model, **readings.all_figures(lines, service.settings.workers)})
+
+
+async def pairs(request: Request) -> Response:
+    """What champion and shadow answered to the same rows, of all workers."""
+    service = _service(request)
+    lines = await service.replica.lines("pairs")
+    return _encoded(await run_in_threadpool(readings.all_pairs, lines, service.settings.workers))
+
+
+def _encoded(document: bytes) -> Response:
+    return Response(document, media_type="application/json")
 
 
 async def schema(request: Request) -> Response:
@@ -61,6 +93,9 @@ def _service(request: Request) -> Service:
 ROUTES = [
     Route("/v1/model", model),
     Route("/v1/reload", reload, methods=["POST"]),
+    Route("/v1/trial", trial, methods=["POST"]),
+    Route("/v1/variants", variants),
+    Route("/v1/pairs", pairs),
     Route("/v1/schema", schema),
     Route("/livez", livez),
     Route("/readyz", readyz),

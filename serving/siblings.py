@@ -15,10 +15,10 @@ from typing import Literal
 
 from pipeline.contract.status import WorkerStatus
 
-Question = Literal["status", "look", "probe"]
-Answer = Callable[[str], Awaitable[WorkerStatus]]
+Question = Literal["status", "look", "probe", "variants", "pairs"]
+Answer = Callable[[str], Awaitable[bytes]]
 
-LONGEST_LINE = 1 << 20
+LONGEST_LINE = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):  # who asked may have gone
             async with _closing(writer):
-                status = await answer((await reader.readline()).decode().strip())
-                writer.write(json.dumps(status.to_dict()).encode() + b"\n")
+                writer.write(await answer((await reader.readline()).decode().strip()) + b"\n")
                 await writer.drain()
 
     async with await asyncio.start_unix_server(connected, path):
@@ -56,22 +55,31 @@ async def listening(path: Path, answer: Answer) -> AsyncIterator[None]:
 
 
 async def ask(seat: Seat, index: int, question: Question, model: str, seconds: float | None) -> WorkerStatus:
-    """What the worker ``index`` answers. One that does not, within ``seconds``, is not ready and has a problem."""
+    """The status of the worker ``index``. One that does not answer, within ``seconds``, is not ready: a problem."""
     try:
         async with asyncio.timeout(seconds):
-            return await _ask(seat.socket(index), question)
+            return WorkerStatus.from_dict(json.loads(await _ask(seat.socket(index), question)))
     except TimeoutError:
         problem = f"there is no answer within {seconds:g} s"
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         problem = "there is no answer"
     return WorkerStatus(model, ready=False, index=index, problem=problem)
 
 
-async def _ask(path: Path, question: Question) -> WorkerStatus:
+async def ask_line(seat: Seat, index: int, question: Question, seconds: float) -> bytes | None:
+    """The line of JSON that the worker ``index`` answers; ``None`` from one that does not, within ``seconds``."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _ask(seat.socket(index), question) or None
+    except (TimeoutError, OSError, ValueError):
+        return None
+
+
+async def _ask(path: Path, question: Question) -> bytes:
     reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
     async with _closing(writer):
         writer.write(question.encode() + b"\n")
-        return WorkerStatus.from_dict(json.loads(await reader.readline()))
+        return await reader.readline()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.contract import channel as channels
 from pipeline.contract.bundle import MANIFEST, MODEL, names
 from pipeline.contract.channel import Channel, ChannelInvalid, Release
-from serving.errors import ReleaseRefused, StoreUnavailable
+from serving.errors import ReleaseMissing, ReleaseRefused, StoreUnavailable
 from serving.store import ObjectMissing, ObjectTooLarge, ReleaseStore
 
 MAX_DOCUMENT_BYTES = 4 << 20  # of JSON: a hostile one takes twenty times as much when it is read
@@ -42,14 +42,18 @@ class Source:
             raise StoreUnavailable(f"{key} is the channel of another model, {channel.model!r}")
         return channel
 
-    def files(self, release: Release) -> Mapping[str, bytes]:
-        """The files of a release by name, not verified. The manifest is written last, so it is read first.
+    def files(self, release: Release, *, candidate: bool = False) -> Mapping[str, bytes]:
+        """The files of a release, or of a candidate, by name, not verified.
+
+        The manifest is written last, so it is read first.
 
         Raises:
-            StoreUnavailable: the store cannot be read, or the release is not there, or not whole.
+            ReleaseMissing: the release is not there, or not whole.
+            StoreUnavailable: the store cannot be read.
             ReleaseRefused: a file is larger than allowed.
         """
-        prefix = channels.release_prefix(self.model, release.version)
+        prefix_of = channels.candidate_prefix if candidate else channels.release_prefix
+        prefix = prefix_of(self.model, release.version)
         manifest = self._file(f"{prefix}/{MANIFEST}", MAX_DOCUMENT_BYTES)
         limits = dict.fromkeys(names(manifest), MAX_DOCUMENT_BYTES) | {MODEL: self.max_model_bytes}
         del limits[MANIFEST]
@@ -59,6 +63,6 @@ class Source:
         try:
             return self.store.read(key, limit)
         except ObjectMissing as error:
-            raise StoreUnavailable(f"the channel names a release of which {key} is not in the store") from error
+            raise ReleaseMissing(f"the release is not whole: {key} is not in the store") from error
         except ObjectTooLarge as error:
             raise ReleaseRefused(str(error)) from error

@@ -16,7 +16,7 @@ from prometheus_client import multiprocess
 
 from serving.app import create_app
 from serving.errors import SettingsInvalid
-from serving.reconciler import Load
+from serving.loading import Loading
 from serving.server import GRACEFUL_SECONDS, SETTLE_SECONDS, DrainingServer, turn_away
 from serving.settings import Settings
 from serving.siblings import Seat
@@ -27,21 +27,21 @@ log = logging.getLogger(__name__)
 SPARE_SECONDS = 10
 
 
-def serve(settings: Settings, listener: socket.socket, load: Load) -> None:
+def serve(settings: Settings, listener: socket.socket, loading: Loading) -> None:
     """Answer on ``listener`` until told to stop. Raises ``SettingsInvalid``."""
-    server = DrainingServer(create_app(settings, load), settings)
+    server = DrainingServer(create_app(settings, loading), settings)
     gc.freeze()  # what is here stays for good: the collector need not look at it again and again
     server.run(sockets=[listener])
 
 
-def serve_by_workers(settings: Settings, listener: socket.socket, load: Load, folder: Path) -> int:
+def serve_by_workers(settings: Settings, listener: socket.socket, loading: Loading, folder: Path) -> int:
     """The same by several workers, whose sockets are in ``folder``. Returns the exit code."""
     metrics = folder / "metrics"
 
     def work(index: int) -> int:
         seat = Seat(index, settings.workers, folder)
         try:
-            server = DrainingServer(create_app(settings, load, seat), settings)
+            server = DrainingServer(create_app(settings, loading, seat), settings)
         except SettingsInvalid as error:
             log.error(str(error))  # noqa: TRY400  one sentence, no trace
             return CANNOT_START

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
@@ -20,7 +20,7 @@ from serving import loader
 from serving.children import fork
 from serving.errors import ReleaseRefused, TrialUnavailable
 from serving.release import LoadedRelease
-from serving.trial_process import MAX_VERDICT, OK, Limits, keep_running
+from serving.trial_process import OK, Limits, Verdict, keep_running, read_all
 
 WAIT_SECONDS = 90.0
 
@@ -40,24 +40,30 @@ class Trials:
             TrialUnavailable: the trial process gave no verdict; ask again.
         """
         bundle = loader.verify(model, release, files)
-        verdict = self._ask(model, release, bundle.files)
-        if verdict != OK:
-            raise ReleaseRefused(verdict)
+        self._ask(model, release, bundle.files, answers=False)
         return loader.start(release, bundle)
 
-    def _ask(self, model: str, release: Release, files: Mapping[str, bytes]) -> str:
+    def attempt(self, model: str, release: Release, files: Mapping[str, bytes]) -> Sequence[Mapping[str, float]]:
+        """The answers to the golden rows in a child process; nothing is loaded here. Raises as ``load``."""
+        bundle = loader.verify(model, release, files)
+        return self._ask(model, release, bundle.files, answers=True).answers
+
+    def _ask(self, model: str, release: Release, files: Mapping[str, bytes], *, answers: bool) -> Verdict:
         sizes = {name: len(data) for name, data in files.items()}
-        request = json.dumps({"model": model, "release": asdict(release), "sizes": sizes}).encode()
+        asked = {"model": model, "release": asdict(release), "sizes": sizes, "answers": answers}
+        request = json.dumps(asked).encode()
         try:
             mine, theirs = socket.socketpair()
             with mine, theirs, _scratch(files) as scratch:
                 socket.send_fds(self.requests, [request], [scratch.fileno(), theirs.fileno()])
                 theirs.close()
-                mine.settimeout(WAIT_SECONDS)
-                return str(json.loads(mine.recv(MAX_VERDICT)))
+                verdict = Verdict.read(read_all(mine.fileno(), WAIT_SECONDS))
         except (OSError, ValueError) as error:
             message = "the trial process gave no verdict on the release; it is asked again at the next look"
             raise TrialUnavailable(message) from error
+        if verdict.problem != OK:
+            raise ReleaseRefused(verdict.problem)
+        return verdict
 
     def close(self) -> None:
         """End the trial process. Otherwise it ends with the process that started it."""

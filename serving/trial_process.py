@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,14 +25,14 @@ from serving import loader
 from serving.children import die_with, fork
 from serving.errors import ReleaseRefused
 
-MAX_REQUEST, MAX_VERDICT = 1 << 16, 1 << 16
+MAX_REQUEST, MAX_VERDICT = 1 << 16, 16 << 20
 # Long enough for the other workers of the replica to ask; shorter than the wait before a refused one is tried again.
 REMEMBER_SECONDS = 20.0
 RESTART_SECONDS = 0.1
 MEMORY_PER_BYTE = 8
 # Where processors are short, answering comes first: at this level a trial takes a tenth of one from a busy worker.
 NICENESS = 10
-OK = ""  # the verdict on a release that may be loaded; any other text is the reason why not
+OK = ""  # the problem of a release that may be loaded; any other text is the reason why not
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,26 @@ class Limits:
     memory_bytes: int = 512 << 20
     cpu_seconds: int = 10
     wall_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``problem`` is ``OK`` or the reason why not; ``answers`` are those to the golden rows, if they were asked for."""
+
+    problem: str
+    answers: Sequence[Mapping[str, float]] = ()
+
+    def to_bytes(self) -> bytes:
+        return json.dumps({"problem": self.problem, "answers": self.answers}).encode()
+
+    @classmethod
+    def read(cls, data: bytes) -> Verdict:
+        """Raises ``ValueError`` for what is no whole verdict."""
+        try:
+            document = json.loads(data)
+            return cls(str(document["problem"]), tuple(document["answers"]))
+        except (TypeError, KeyError) as error:
+            raise ValueError("this is no verdict") from error
 
 
 def keep_running(inbox: socket.socket, limits: Limits, parent: int) -> NoReturn:
@@ -61,7 +81,7 @@ class TrialProcess:
 
     inbox: socket.socket
     limits: Limits
-    verdicts: dict[str, tuple[float, str]] = field(default_factory=dict)
+    verdicts: dict[str, tuple[float, Verdict]] = field(default_factory=dict)
 
     def run(self, parent: int) -> NoReturn:
         die_with(parent)
@@ -70,11 +90,11 @@ class TrialProcess:
             with os.fdopen(files[0], "rb") as scratch, socket.socket(fileno=files[1]) as reply:
                 verdict = self._verdict(data, scratch.fileno())
                 with suppress(OSError):  # who asked may have gone
-                    reply.sendall(json.dumps(verdict).encode())
+                    reply.sendall(verdict.to_bytes())
 
-    def _verdict(self, data: bytes, scratch: int) -> str:
+    def _verdict(self, data: bytes, scratch: int) -> Verdict:
         request = json.loads(data)
-        key, now = json.dumps([request["model"], request["release"]]), time.monotonic()
+        key, now = json.dumps([request["model"], request["release"], request["answers"]]), time.monotonic()
         self.verdicts = {k: v for k, v in self.verdicts.items() if now - v[0] < REMEMBER_SECONDS}
         if key not in self.verdicts:
             memory = self.limits.memory_bytes + MEMORY_PER_BYTE * sum(request["sizes"].values())
@@ -84,25 +104,45 @@ class TrialProcess:
         return self.verdicts[key][1]
 
 
-def _run_limited(attempt: Callable[[], str], limits: Limits) -> str:
+def _run_limited(attempt: Callable[[], Verdict], limits: Limits) -> Verdict:
     """What a child process says after ``attempt``, or what became of it; it is gone afterwards."""
     reading, writing = os.pipe()
     me = os.getpid()
 
     def work() -> int:
         _confine(me, limits)
-        os.write(writing, b"!" + attempt().encode("utf-8", "replace"))
+        with os.fdopen(writing, "wb") as said:
+            said.write(attempt().to_bytes())
         return 0
 
     child = fork(work)
     os.close(writing)
-    in_time = bool(select.select([reading], [], [], limits.wall_seconds)[0])
-    said = os.read(reading, MAX_VERDICT) if in_time else b""
+    said, in_time = b"", True
+    try:
+        said = read_all(reading, limits.wall_seconds)
+    except TimeoutError:
+        in_time = False
     os.close(reading)
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    return said[1:].decode() if said else _epitaph(status, limits, in_time=in_time)
+    try:
+        return Verdict.read(said)
+    except ValueError:  # it ended before it had said everything
+        return Verdict(_epitaph(status, limits, in_time=in_time))
+
+
+def read_all(file: int, seconds: float) -> bytes:
+    """What comes until its end. Raises ``TimeoutError`` after so many seconds, ``ValueError`` when it is too much."""
+    data, end = bytearray(), time.monotonic() + seconds
+    while len(data) <= MAX_VERDICT:
+        if not select.select([file], [], [], max(0.0, end - time.monotonic()))[0]:
+            raise TimeoutError
+        more = os.read(file, 1 << 16)
+        if not more:
+            return bytes(data)
+        data += more
+    raise ValueError(f"the verdict has more than {MAX_VERDICT} bytes")
 
 
 def _epitaph(status: int, limits: Limits, *, in_time: bool) -> str:
@@ -133,15 +173,18 @@ def _confine(parent: int, limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (mapped + limits.memory_bytes,) * 2)
 
 
-def _attempt(request: dict[str, Any], scratch: int, limits: Limits) -> str:
+def _attempt(request: dict[str, Any], scratch: int, limits: Limits) -> Verdict:
     try:
         files, at = {}, 0
         for name, size in request["sizes"].items():
             files[name] = os.pread(scratch, size, at)
             at += size
-        loader.load(request["model"], Release(**request["release"]), files)
+        release = Release(**request["release"])
+        if request["answers"]:
+            return Verdict(OK, loader.attempt(request["model"], release, files))
+        loader.load(request["model"], release, files)
+        return Verdict(OK)
     except (ReleaseRefused, MemoryError) as error:
         reason = str(error) or "MemoryError"
         full = "MemoryError" in reason or "alloc" in reason.lower()
-        return f"the model needs more than {limits.memory_bytes >> 20} MB to answer: " * full + reason
-    return OK
+        return Verdict(f"the model needs more than {limits.memory_bytes >> 20} MB to answer: " * full + reason)

@@ -97,7 +97,8 @@ class ReplicaStatus(Status):
 
 def _members(cls: type[Status], document: Mapping[str, Any]) -> dict[str, Any]:
     known = {each.name: document.get(each.name) for each in fields(cls)}
-    return {**known, **{name: Refusal(**known[name]) if known[name] else None for name in REFUSALS}}
+    refusals = {name: document.get(name) for name in REFUSALS}
+    return {**known, **{name: Refusal(**found) if found else None for name, found in refusals.items()}}
 
 
 def _all(workers: Sequence[WorkerStatus], name: str) -> Any:

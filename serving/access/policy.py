@@ -24,6 +24,9 @@ POLICY: Mapping[str, Role | None] = {
     f"{GRPC}/ModelReady": None,
     "/grpc.health.v1.Health/Check": None,
     "/v1/reload": "admin",
+    "/v1/trial": "admin",
+    "/v1/variants": "admin",
+    "/v1/pairs": "admin",
 }
 OTHERWISE: Role = "predict"
 

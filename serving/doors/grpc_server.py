@@ -16,6 +16,7 @@ import grpc
 
 from pipeline.contract.schema import RowsInvalid
 from serving import metrics
+from serving.access.caller import Caller
 from serving.doors.grpc_v2 import SERVICES, Call, Method
 from serving.edge import SHED
 from serving.errors import RequestRefused, SettingsInvalid, Throttled, Unanswered
@@ -25,6 +26,7 @@ from serving.service import Service
 from serving.settings import Settings
 from serving.throttle import who
 from serving.tls import tls_files
+from serving.variants import VARIANT
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +94,10 @@ def _handlers(name: str, methods: Mapping[str, Method], service: Service) -> Any
 def _handler(service: Service, path: str, method: Method) -> Any:
     async def handle(body: bytes, context: Any) -> bytes:
         started = time.perf_counter()
-        call, name = Call(service, body), ""
+        call, name = Call(service, body, metadata=context.invocation_metadata() or ()), ""
         try:
-            name = await _admit(service, path, context)
+            caller = call.seen["caller"] = await _admit(call, path, context)
+            name = caller.name
             answered = await method(call)
         except Exception as error:  # noqa: BLE001  whatever happens, a client gets an answer
             refused = _refusal(error, path)
@@ -109,13 +112,13 @@ def _handler(service: Service, path: str, method: Method) -> Any:
     return handle
 
 
-async def _admit(service: Service, path: str, context: Any) -> str:
-    """The caller's name. Raises what says that they may not, or not so often."""
-    caller = await service.access.identify_metadata(path, context.invocation_metadata() or ())
-    wait = service.throttle.check(who(caller.name, peer_address(context.peer())))
+async def _admit(call: Call, path: str, context: Any) -> Caller:
+    """Who calls. Raises what says that they may not, or not so often."""
+    caller = await call.service.access.identify_metadata(path, call.metadata)
+    wait = call.service.throttle.check(who(caller.name, peer_address(context.peer())))
     if wait is not None:
         raise Throttled(wait)
-    return caller.name
+    return caller
 
 
 def peer_address(peer: str) -> str | None:
@@ -136,9 +139,13 @@ def _refusal(error: Exception, path: str) -> Unanswered:
 
 
 def _named(call: Call) -> Metadata:
-    """The release behind the answer."""
+    """The release behind the answer, and which variant it is while there are two."""
     release: LoadedRelease | None = call.seen.get("release") or call.service.slot.live
-    return [] if release is None else [(name.decode(), value.decode()) for name, value in release.headers]
+    if release is None:
+        return []
+    variant = call.seen.get("variant")
+    named = [(name.decode(), value.decode()) for name, value in release.headers]
+    return [*named, (VARIANT.decode(), variant)] if variant else named
 
 
 def _explained(refused: Unanswered) -> Metadata:

@@ -39,11 +39,16 @@ SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 @dataclass(slots=True)
 class Call:
-    """One call. ``seen`` learns what an HTTP request's scope does: door, release, rows."""
+    """One call. ``seen`` learns what an HTTP request's scope does: door, caller, release, variant, rows."""
 
     service: Service
     body: bytes
     seen: dict[str, Any] = field(default_factory=dict)
+    metadata: Sequence[tuple[str, str | bytes]] = ()
+
+    @property
+    def headers(self) -> Headers:
+        return {k.encode(): v if isinstance(v, bytes) else v.encode() for k, v in self.metadata}
 
 
 Method = Callable[[Call], Awaitable[bytes]]
@@ -59,11 +64,11 @@ class Inference:
     outputs: Sequence[int]
     raw: bool
 
-    def reply(self, answers: AnswerTable) -> bytes:
+    def reply(self, answers: AnswerTable, variant: str | None = None) -> bytes:
         check_finite(answers)
         release = self.release
         response = InferResponse(model_name=release.model, model_version=str(release.version), id=self.id)
-        for name, text in answer_parameters(release, self.batch).items():
+        for name, text in answer_parameters(release, self.batch, variant).items():
             response.parameters[name].string_param = text
         for place in self.outputs:
             tensor = response.outputs.add(name=release.schema.outputs[place], datatype="FP64")
@@ -107,7 +112,8 @@ def _contents(tensor: Any) -> Any:
 
 async def model_infer(call: Call) -> bytes:
     call.seen["door"] = "grpc"
-    return await answer(call.service, call.seen, partial(read, call.service), {}, call.body)
+    headers = call.headers if call.service.slot.beside else {}  # they say who shall answer, and nothing else
+    return await answer(call.service, call.seen, partial(read, call.service), headers, call.body)
 
 
 async def server_live(_: Call) -> bytes:
@@ -151,7 +157,7 @@ def _release(call: Call, kind: str) -> LoadedRelease:
     """The release that a request names."""
     request = _parse(message(kind), call.body)
     check_name(call.service, request.name)
-    release = call.seen["release"] = call.service.slot.take()
+    release = call.seen["release"] = call.service.slot.answering(request.version)
     check_version(release, request.version)
     return release
 

@@ -49,7 +49,8 @@ class Invocation:
     release: LoadedRelease
     batch: Batch
 
-    def reply(self, answers: AnswerTable) -> Response:
+    def reply(self, answers: AnswerTable, variant: str | None = None) -> Response:
+        del variant  # MLflow's clients look for nothing beside the predictions; the headers tell it
         check_finite(answers)
         names = self.release.schema.outputs
         predictions = [dict(zip(names, row, strict=True)) for row in answers.tolist()]

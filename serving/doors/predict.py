@@ -34,7 +34,7 @@ class Prediction:
     places: Sequence[int] | None = None
     errors: Sequence[RowError] = ()
 
-    def reply(self, answers: AnswerTable) -> Response:
+    def reply(self, answers: AnswerTable, variant: str | None = None) -> Response:
         errors = [*self.errors, *self._without_price(answers)]
         release = self.release
         names = release.schema.outputs
@@ -48,6 +48,8 @@ class Prediction:
             "digest": release.digest,
             "unit": release.schema.output_unit,
         }
+        if variant is not None:
+            document["variant"] = variant
         notes = release.observer.notes(self.batch)
         if notes:
             document["notes"] = [replace(note, row=self._place(note.row)) for note in notes]
@@ -118,6 +120,7 @@ def describe(model: str, release: LoadedRelease | None) -> Described:
     answer["properties"] |= {
         "notes": {"type": "array", "items": ref("Note"), "description": "what is odd about values that were answered"},
         "errors": {"type": "array", "items": ref("RowError"), "description": "with partial: the rows without answer"},
+        "variant": {"enum": ["champion", "challenger"], "description": "who has answered, while there is a challenger"},
     }
     body, done = content("Rows", "PredictRequest"), content("Done", "Predictions")
     return Described(

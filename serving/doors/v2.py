@@ -77,14 +77,14 @@ class Inference:
     outputs: Sequence[int]
     binary: Sequence[bool]
 
-    def reply(self, answers: AnswerTable) -> Response:
+    def reply(self, answers: AnswerTable, variant: str | None = None) -> Response:
         check_finite(answers)
         outputs, raw = self._outputs(answers)
         release = self.release
         document: dict[str, Any] = {
             "model_name": release.model,
             "model_version": str(release.version),
-            "parameters": answer_parameters(release, self.batch),
+            "parameters": answer_parameters(release, self.batch, variant),
             "outputs": outputs,
         }
         if self.id is not None:
@@ -221,9 +221,10 @@ async def model_ready(request: Request) -> Response:
 
 def _release(request: Request) -> LoadedRelease:
     service: Service = request.scope["service"]
-    release: LoadedRelease = service.slot.take()
+    version = request.path_params.get("version", "")
+    release: LoadedRelease = service.slot.answering(version)
     request.scope["release"] = release
-    check_version(release, request.path_params.get("version", ""))
+    check_version(release, version)
     return release
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.contract.schema import Column
 from serving.batch import Batch
-from serving.errors import RequestRefused
+from serving.errors import OtherVersion, RequestRefused
 from serving.openapi import API_VERSION
 from serving.release import LoadedRelease
 from serving.service import Service
@@ -27,9 +27,9 @@ def check_name(service: Service, name: str) -> None:
 
 
 def check_version(release: LoadedRelease, version: str) -> None:
-    """Raises ``RequestRefused`` (not_found) when another version is asked for; "" is any."""
+    """Raises ``OtherVersion`` when another version is asked for; "" is any."""
     if version and version != str(release.version):
-        raise RequestRefused("not_found", f"this version does not answer; version {release.version} is live")
+        raise OtherVersion(f"this version does not answer; version {release.version} is live")
 
 
 def metadata(release: LoadedRelease) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def datatype(column: Column) -> str:
     return "FP64" if column.kind == "numeric" else "BYTES"
 
 
-def answer_parameters(release: LoadedRelease, batch: Batch) -> dict[str, str]:
-    """What goes with an answer: ``notes`` is JSON, a list, and there only when something is odd."""
+def answer_parameters(release: LoadedRelease, batch: Batch, variant: str | None) -> dict[str, str]:
+    """What goes with an answer: ``variant`` when there are two; ``notes``, a list as JSON, when something is odd."""
     notes = release.observer.notes(batch)
-    named = {"digest": release.digest}
+    named = {"digest": release.digest} if variant is None else {"digest": release.digest, "variant": variant}
     return {**named, "notes": msgspec.json.encode(notes).decode()} if notes else named

@@ -17,6 +17,7 @@ CONTRACT = [
     "",
     ".contract",
     ".contract.bundle",
+    ".contract.certificate",
     ".contract.channel",
     ".contract.column",
     ".contract.schema",

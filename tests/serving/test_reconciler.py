@@ -12,7 +12,8 @@ from pipeline.contract.channel import Release, channel_key
 from serving import loader
 from serving.errors import ReleaseRefused
 from serving.last_good import LastGood
-from serving.reconciler import FIRST_RETRY_SECONDS, Reconciler
+from serving.quarantine import FIRST_RETRY_SECONDS
+from serving.reconciler import Reconciler
 from serving.slot import Slot
 from serving.source import Source
 from serving.store import FileStore

@@ -1,15 +1,18 @@
 """serving/siblings.py"""
 
 import asyncio
+import json
 import socket
 from contextlib import suppress
 
 import pytest
 
 from pipeline.contract.status import Refusal, WorkerStatus
-from serving.siblings import ALONE, Seat, ask, listening
+from serving.siblings import ALONE, Seat, ask, ask_line, listening
 
 LONG = WorkerStatus("car_price", True, 3, "d" * 64, refusal=Refusal(4, "e" * 64, "why " * 50_000), index=1, pid=7)
+
+LINE = json.dumps(LONG.to_dict()).encode()
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def test_a_question_and_its_answer(seat):
 
     async def answer(question):
         questions.append(question)
-        return LONG
+        return LINE
 
     assert asyncio.run(asked(seat, answer, "look")) == LONG
     assert questions == ["look"]
@@ -71,13 +74,28 @@ def test_nonsense_is_no_answer(seat, line):
     assert asyncio.run(both()).problem == "there is no answer"
 
 
+def test_a_line_is_handed_on_as_it_is(seat):
+    """Also one of some megabytes; who does not answer has none."""
+    line = b"[" + b"1," * (2 << 20) + b"1]"
+
+    async def answer(_):
+        return line
+
+    async def both():
+        async with listening(seat.socket(1), answer):
+            found = await ask_line(seat, 1, "pairs", 5)
+        return found, await ask_line(seat, 1, "pairs", 5)
+
+    assert asyncio.run(both()) == (line + b"\n", None)
+
+
 def test_the_socket_of_a_dead_worker_is_replaced(seat):
     """Its successor has the same seat."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(seat.socket(1)))
 
     async def answer(_):
-        return LONG
+        return LINE
 
     assert asyncio.run(asked(seat, answer)) == LONG
 

@@ -104,7 +104,7 @@ def test_when_the_parent_is_killed_nobody_stays(root):
     with two_workers(root) as served:
         parent = served.process.pid
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        assert len(children) == 3
+        assert len(children) == 4
         served.process.kill()
         served.process.wait()
         wait_for(lambda: not any(lives(int(pid)) for pid in children), 5)
