@@ -52,6 +52,7 @@ class Companions:
         self._quarantines: dict[Role, Quarantine] = {}
         self._refusals: dict[Role, Refusal] = {}
         self._installing = threading.Lock()  # held for moments only, never while something is loaded
+        self._may_load = False
         self._wake = threading.Event()
         self._stopping = False
         self.departed: deque[weakref.ref[object]] = deque()
@@ -65,11 +66,11 @@ class Companions:
     def want(self, channel: Channel, *, load: bool) -> None:
         """Follow the channel: let go of what it does not name; with ``load`` have the others loaded. Waits for none."""
         with self._installing:
-            self._wanted = _wanted(channel)
+            self._wanted, self._may_load = _wanted(channel), load
             for role in ROLES:
                 self._let_go(role)
                 self._install(role)
-        if load and any(self._is_due(role) for role in ROLES):
+        if any(self._is_due(role) for role in ROLES):
             self._wake.set()
 
     def _let_go(self, role: Role) -> None:
@@ -104,7 +105,7 @@ class Companions:
     def _is_due(self, role: Role) -> bool:
         """Is there something to load for the role, that was not refused a moment ago?"""
         wanted, known = self._wanted.get(role), self._quarantines.get(role)
-        if wanted is None or self._loaded(role) is not None:
+        if wanted is None or not self._may_load or self._loaded(role) is not None:
             return False
         return known is None or not known.holds(wanted.release, wanted.generation, self._clock())
 

@@ -61,7 +61,8 @@ class Tally:
     def answered(self, table: AnswerTable, seconds: float) -> None:
         """A request was answered with ``table``. One value that is not finite is an error of the release."""
         values = table[:, 0]
-        total, squares = float(values.sum()), float(values @ values)
+        with np.errstate(all="ignore"):  # what comes of it is looked at
+            total, squares = float(values.sum()), float(values @ values)
         if not math.isfinite(squares) or not np.isfinite(table).all():
             self._error(seconds)
             return

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.contract import bundle as bundles
 from pipeline.contract.bundle import Bundle, Golden
-from pipeline.contract.channel import Channel, Release, channel_key, release_prefix
+from pipeline.contract.channel import Challenger, Channel, Release, channel_key, release_prefix
 from pipeline.contract.schema import Column, Schema
 
 MODEL = "car_price"
@@ -116,6 +116,19 @@ def publish(root: Path, version: int, made: Bundle | None = None) -> Release:
 def point(root: Path, release: Release | None, generation: int) -> None:
     """Make the channel under ``root`` name ``release``."""
     write(root / channel_key(MODEL), Channel(MODEL, generation, release).to_bytes())
+
+
+def beside(
+    root: Path,
+    generation: int,
+    champion: Release,
+    challenger: Release | None = None,
+    share: float = 0.5,
+    shadow: Release | None = None,
+) -> None:
+    """Make the channel under ``root`` name all three."""
+    second = Challenger(challenger, share) if challenger else None
+    write(root / channel_key(MODEL), Channel(MODEL, generation, champion, second, shadow).to_bytes())
 
 
 def go(root: Path, version: int, made: Bundle | None = None) -> Release:
