@@ -69,10 +69,11 @@ def deploy(
         refuse_quarantined(store, channel, version)
         return None if live is not None and age(live) > age(release) else channel.with_champion(release)
 
-    channel = go_live(target, release, packed, Reason(who, "deploy", why), decide)
-    if channel.champion != release:
-        return _not_live(release, channel)
-    return Deployed(True, version, release.digest, channel.generation, _message(release, serving_urls), target.urls)
+    text = _message(release, serving_urls)
+    outcome = go_live(target, release, packed, Reason(who, "deploy", why), decide, text)
+    if outcome.channel.champion != release:
+        return _not_live(release, outcome.channel)
+    return Deployed(True, version, release.digest, outcome.channel.generation, outcome.message, target.urls)
 
 
 def _read(store: Store, bundle: Ref) -> Bundle:

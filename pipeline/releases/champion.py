@@ -13,7 +13,7 @@ from pipeline.contract.bundle import Bundle, Golden
 from pipeline.contract.certificate import CertificateInvalid
 from pipeline.contract.channel import Channel, Release
 from pipeline.contract.ledger import Actor
-from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused
+from pipeline.errors import ChangeRefused, ModelRefused
 from pipeline.releases import find_release
 from pipeline.releases.change import Reason, settle
 from pipeline.releases.ledger import champions_before, read_entry
@@ -42,13 +42,16 @@ def rollback(target: Target, version: int | None, prove: Prove, who: Actor, why:
         if seen.champion == release:
             return None
         if seen.champion != left:
-            raise DeployFailed(f"version {_champion(seen).version} went live meanwhile; look, and roll back again")
+            raise ChangeRefused(
+                f"version {_champion(seen).version} went live meanwhile in place of version {left.version}; "
+                "roll back again if that is the one to leave"
+            )
         refuse_quarantined(target.store, seen, release.version)
         return replace(seen.with_champion(release), quarantined=tuple(sorted({*seen.quarantined, left.version})))
 
-    after = go_live(target, release, bundle, reason, decide)
-    text = f", version {left.version} is quarantined" if left.version in after.quarantined else ""
-    return _outcome(release, after, channel, f"version {release.version} is live again{text}")
+    text = f", version {left.version} is quarantined" if release != left else ""
+    text = f"version {release.version} is live again{text}"
+    return go_live(target, release, bundle, reason, decide, text)
 
 
 def promote(target: Target, version: int, prove: Prove, who: Actor, why: str) -> Outcome:
@@ -76,15 +79,7 @@ def promote(target: Target, version: int, prove: Prove, who: Actor, why: str) ->
 
     decide(channel)
     prove(release, bundle.golden)
-    after = go_live(target, release, bundle, reason, decide)
-    return _outcome(release, after, channel, f"version {version} is live")
-
-
-def _outcome(release: Release, after: Channel, before: Channel, text: str) -> Outcome:
-    if after.champion == release:
-        return Outcome(after.generation != before.generation, after, text)
-    live = f"version {after.champion.version}" if after.champion else "none"
-    raise DeployFailed(f"version {release.version} was live, and somebody else changed it meanwhile: live is {live}")
+    return go_live(target, release, bundle, reason, decide, f"version {version} is live")
 
 
 def _champion(channel: Channel) -> Release:

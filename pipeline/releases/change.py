@@ -6,6 +6,7 @@ it out first; so no change is lost and none is made twice. Not here: which chang
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -44,6 +45,10 @@ class Change:
     before: Channel
     after: Channel
 
+    @property
+    def made(self) -> bool:
+        return self.before is not self.after
+
 
 Decide = Callable[[Channel], Channel | None]
 
@@ -68,7 +73,8 @@ def change(store: Store, model: str, reason: Reason, decide: Decide, clock: Call
             return Change(seen.channel, seen.channel)
         recorded = _record(store, reason, seen.channel, after, clock())
         if recorded is not None:
-            return Change(seen.channel, _carry_out(store, seen, recorded))
+            _carry_out(store, seen, recorded)
+            return Change(seen.channel, recorded.channel)
     raise DeployFailed(f"the channel of {model} was changed by others {TRIES} times in a row; run it again")
 
 
@@ -86,7 +92,7 @@ def settle(store: Store, model: str) -> SeenChannel:
         recorded = read_entry(store, model, last) if last > generation else None
         if recorded is None:
             return seen
-        _project(store, seen, recorded)
+        _carry_out(store, seen, recorded)
     raise DeployFailed(f"the channel of {model} does not hold still; run it again")
 
 
@@ -137,18 +143,10 @@ def _create_again(store: Store, key: str, data: bytes) -> bool:
     return True
 
 
-def _carry_out(store: Store, seen: SeenChannel, recorded: Recorded) -> Channel:
-    if not _project(store, seen, recorded):
-        settle(store, recorded.channel.model)  # somebody else carried it out, or is about to
-    return recorded.channel
-
-
-def _project(store: Store, seen: SeenChannel, recorded: Recorded) -> bool:
-    try:
+def _carry_out(store: Store, seen: SeenChannel, recorded: Recorded) -> None:
+    """Make the channel what the entry says. If it was changed since it was seen, then by somebody who did just that."""
+    with contextlib.suppress(KeyChanged):
         store.replace(channels.channel_key(recorded.channel.model), recorded.channel.to_bytes(), seen.etag)
-    except KeyChanged:
-        return False
-    return True
 
 
 def _certificate(store: Store, before: Channel, after: Channel) -> str | None:

@@ -95,17 +95,19 @@ def refuse_quarantined(store: Store, channel: Channel, version: int) -> None:
     )
 
 
-def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, decide: Decide) -> Channel:
+def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, decide: Decide, text: str) -> Outcome:
     """Change the champion and wait until every replica serves it; then the alias follows.
 
-    The channel that is answered names another champion when ``decide`` left that one there, or when it took our
-    release's place meanwhile. When a replica will not serve the release the change is undone.
+    The channel in the answer names another champion when ``decide`` left that one there, or when it took our
+    release's place meanwhile; ``text`` is the message otherwise. When a replica will not serve the release the
+    change is undone.
 
     Raises:
         DeployFailed: a replica did not serve it in time; what was live before still is. Try again.
         ModelRefused: a replica refused the release, or answered its golden rows wrongly.
     """
-    made = _resumed(target, change(target.store, target.model, reason, decide))
+    changed = change(target.store, target.model, reason, decide)
+    made = _resumed(target, changed)
     replicas = target.replicas(lambda channel: channel.champion == release)
     channel = made.after
     while channel.champion == release:
@@ -115,9 +117,10 @@ def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, de
             raise undone(target, replicas, made, reason, error) from error
         if served:
             _set_alias(target, release.version)
-            return channel
+            return Outcome(changed.made, channel, text)
         channel = read_channel(target.store, target.model).channel
-    return channel
+    live = f"version {channel.champion.version}" if channel.champion else "none"
+    return Outcome(changed.made, channel, f"{text}, or was: somebody else made {live} live meanwhile")
 
 
 def _resumed(target: Target, made: Change) -> Change:
@@ -126,7 +129,7 @@ def _resumed(target: Target, made: Change) -> Change:
     The alias moves last: while it names another version, nobody has seen the champion serve.
     """
     champion = made.after.champion
-    if made.before is not made.after or champion is None:
+    if made.made or champion is None:
         return made
     recorded = read_entry(target.store, target.model, made.after.generation)
     if recorded is None or recorded.entry.before.champion == champion:
@@ -138,12 +141,12 @@ def _resumed(target: Target, made: Change) -> Change:
 def undone(target: Target, replicas: Replicas, made: Change, reason: Reason, error: GavelError) -> GavelError:
     """Put the channel back if it is still as we left it; the error with what came of it."""
     before, after = made.before, made.after
-    if before is after:
+    if not made.made:
         return type(error)(f"{error}; there is nothing to go back to, the channel stays as it is")
     back = replace(before, generation=after.generation + 1, entry=None)
     why = Reason(reason.who, "undo", str(error))
     undo = change(target.store, target.model, why, lambda seen: back if seen == after else None)
-    if undo.before is undo.after:
+    if not undo.made:
         return type(error)(f"{error}; the channel has been changed by somebody else since and stays so")
     replicas.push()
     _take_alias_back(target, before, after)

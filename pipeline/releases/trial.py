@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.contract.channel import Challenger, Channel, Release
-from pipeline.contract.ledger import Actor
+from pipeline.contract.ledger import Action, Actor
 from pipeline.errors import ChangeRefused, GavelError
 from pipeline.releases import find_release
 from pipeline.releases.change import Change, Reason, change
@@ -67,8 +67,10 @@ def stop(target: Target, who: Actor, why: str, role: Role | None = None) -> Outc
     return _let_go(target, made, f"{' and '.join(ended)} ended", f"there was no {' or '.join(ended)}")
 
 
-def quarantine(target: Target, version: int, who: Actor, why: str) -> Outcome:
+def quarantine(target: Target, version: int, who: Actor, why: str, action: Action = "quarantine") -> Outcome:
     """The version may not be live until it is released; its trial, if it is on one, ends.
+
+    ``action`` is what the ledger calls it: a challenger that a bake takes back is rolled back.
 
     Raises:
         ChangeRefused: it is the champion, or unknown.
@@ -82,7 +84,7 @@ def quarantine(target: Target, version: int, who: Actor, why: str) -> Outcome:
             raise ChangeRefused(f"version {version} is the champion: `rollback` takes it back and quarantines it")
         return replace(seen.without(version).changed(), quarantined=tuple(sorted({*seen.quarantined, version})))
 
-    made = change(target.store, target.model, Reason(who, "quarantine", why), decide)
+    made = change(target.store, target.model, Reason(who, action, why), decide)
     return _let_go(target, made, f"version {version} is quarantined", f"version {version} was quarantined before")
 
 
@@ -133,5 +135,4 @@ def _let_go(target: Target, made: Change, text: str, otherwise: str) -> Outcome:
 
 
 def _outcome(made: Change, text: str, otherwise: str) -> Outcome:
-    changed = made.before is not made.after
-    return Outcome(changed, made.after, text if changed else otherwise)
+    return Outcome(made.made, made.after, text if made.made else otherwise)

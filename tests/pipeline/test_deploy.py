@@ -321,6 +321,26 @@ def test_a_newer_deploy_meanwhile_wins(
     assert registry.champion == 3
 
 
+def test_a_refusal_after_a_newer_deploy_takes_nothing_back(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel is not ours to put back any more."""
+    serving, look = serve("refuses"), FakeServing.look
+    serving.good = OLD.digest
+    put_live(store, registry, OLD, 1, serving)
+    third = make_bundle(1.02, "2015-06-11")
+
+    def overtaken(self: FakeServing) -> None:
+        look(self)
+        put_live(store, registry, third, 3)
+
+    monkeypatch.setattr(FakeServing, "look", overtaken)
+    with pytest.raises(ModelRefused, match="changed by somebody else since and stays so"):
+        put_live(store, registry, NEW, 2, serving)
+    assert champion(store) == Release(3, third.digest, "2015-06-11")
+    assert registry.champion == 3
+
+
 def test_a_lost_race_for_the_channel_is_decided_again(
     store: Store, registry: NotedRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,20 +431,17 @@ def test_a_challenger_that_is_deployed_is_on_trial_no_more(store: Store, registr
 
 
 def test_a_release_taken_back_while_we_wait_is_said(
-    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing]
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person rolls back before the deploy has seen the release serve: no error, and not live."""
     put_live(store, registry, OLD, 1)
-    serving = serve("stuck")
+    target, anna = Target(store, registry, MODEL, (), "", 1.0), Actor("person", "anna")
 
-    def taken_back() -> None:
-        target = Target(store, registry, MODEL, (), "", 1.0)
-        rollback(target, None, lambda release, golden: None, Actor("person", "anna"), "wrong scale")
+    def taken_back(self: FakeServing) -> None:
+        rollback(target, None, lambda release, golden: None, anna, "wrong scale")
 
-    later = threading.Timer(0.4, taken_back)
-    later.start()
-    done = put_live(store, registry, NEW, 2, serving)
-    later.join()
+    monkeypatch.setattr(FakeServing, "look", taken_back)
+    done = put_live(store, registry, NEW, 2, serve(), timeout=0.2)
     assert not done.live
     assert "was taken back by somebody else; live is version 1" in done.message
 
