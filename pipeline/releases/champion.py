@@ -106,6 +106,8 @@ def _unfinished(target: Target, channel: Channel) -> bool:
     recorded = read_entry(target.store, target.model, channel.generation)
     if recorded is None or recorded.entry.action != "rollback" or channel.champion is None:
         return False
+    if recorded.entry.before.champion == channel.champion:  # it was a challenger that was taken back
+        return False
     return target.registry.alias(target.model) != channel.champion.version
 
 

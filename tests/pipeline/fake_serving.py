@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pipeline.contract.bundle import Bundle
+from pipeline.contract.channel import Channel
 from pipeline.contract.schema import RowsInvalid
 from pipeline.contract.status import Refusal, Status
 from pipeline.releases import read_channel, read_release
@@ -18,7 +19,8 @@ from tests.pipeline.tiny_model import DATASET, SCHEMA, answer
 class FakeServing:
     """``mood``: well, refuses (any release but ``good``), stuck (never looks), wrong (answers 1 % off), deaf (no push),
 
-    busy (503), garbled (no JSON). ``loads`` are the digests it took on, ``tokens`` what the pushes came with.
+    busy (503), garbled (no JSON); in a trial also another (release), short (a row less), odd (JSON of another shape).
+    ``loads`` are the digests it took on, ``trials`` what it was asked to try, ``tokens`` what the pushes came with.
     """
 
     def __init__(self, store: Store, mood: str = "well") -> None:
@@ -27,6 +29,8 @@ class FakeServing:
         self.version: int | None = None
         self.generation: int | None = None
         self.refusal: Refusal | None = None
+        self.roles: dict[str, str] = {}
+        self.trials: list[dict[str, Any]] = []
         self.loads: list[str] = []
         self.tokens: list[str | None] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -44,6 +48,7 @@ class FakeServing:
             return
         channel = read_channel(self.store, DATASET.model_name).channel
         self.generation, wanted = channel.generation, channel.champion
+        self.take_roles(channel)
         if wanted is None or (self.live is not None and wanted.digest == self.live.digest):
             return
         if self.mood == "refuses" and wanted.digest != self.good:
@@ -51,6 +56,27 @@ class FakeServing:
             return
         self.live, self.version = read_release(self.store, DATASET.model_name, wanted.version), wanted.version
         self.loads.append(wanted.digest)
+
+    def take_roles(self, channel: Channel) -> None:
+        """Challenger and shadow are held beside what is live."""
+        beside = {role: release for role, release in channel.roles() if role != "champion"}
+        if self.mood == "refuses":
+            for release in beside.values():
+                self.refusal = Refusal(release.version, release.digest, "golden row 3 differs")
+            beside = {}
+        self.roles = {role: release.digest for role, release in beside.items()}
+
+    def trial(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What a process of its own finds out about a release."""
+        self.trials.append(asked)
+        bundle = read_release(self.store, DATASET.model_name, asked["version"])
+        answers = answer(bundle.model, bundle.golden.rows) * (1.01 if self.mood == "wrong" else 1)
+        named = [dict(zip(SCHEMA.outputs, map(float, row), strict=True)) for row in answers]
+        return {
+            "digest": "f" * 64 if self.mood == "another" else bundle.digest,
+            "answers": named[:-1] if self.mood == "short" else named,
+            "problem": "it takes more than 2 GB" if self.mood == "refuses" else None,
+        }
 
     def status(self) -> Status:
         digest = self.live.digest if self.live else None
@@ -61,6 +87,7 @@ class FakeServing:
             digest,
             generation=self.generation,
             refusal=self.refusal,
+            **self.roles,
         )
 
     def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -103,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/reload":
             self.reload()
+        elif self.path == "/v1/trial":
+            self.try_out(json.loads(body))
         else:
             self.predict(json.loads(body)["rows"])
 
@@ -114,6 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             serving.look()
             self.give(200, serving.status().to_dict())
+
+    def try_out(self, asked: dict[str, Any]) -> None:
+        serving = self.server.serving
+        if serving.mood in {"busy", "garbled", "odd"}:
+            self.give(503 if serving.mood == "busy" else 200, [] if serving.mood == "odd" else None)
+        else:
+            self.give(200, serving.trial(asked))
 
     def predict(self, rows: list[dict[str, Any]]) -> None:
         serving = self.server.serving

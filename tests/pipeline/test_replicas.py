@@ -14,6 +14,7 @@ from pipeline.errors import DeployFailed, ModelRefused
 from pipeline.replicas import Replicas
 from pipeline.store import Store
 from tests.pipeline.fake_serving import FakeServing
+from tests.pipeline.mlflow_server import free_port
 from tests.pipeline.noted_registry import NotedRegistry
 from tests.pipeline.test_deploy import NEW, put_live
 from tests.pipeline.tiny_model import DATASET
@@ -73,3 +74,98 @@ def test_a_replica_that_asks_callers_who_they_are_is_shown_the_push_token(store:
     with pytest.raises(DeployFailed, match="does not take the push token"):
         Replicas([serving.url], "another", lambda: True).serve(NEW, RELEASE, 1, 0.3)
     serving.close()
+
+
+# a trial, before anything goes live
+
+
+def proven(*urls: str, token: str = "secret") -> None:
+    Replicas(urls, token, lambda: True).prove(RELEASE, NEW.golden)
+
+
+def test_every_replica_is_asked_to_try_the_release(store: Store, serving: FakeServing) -> None:
+    """With its version and digest, and the push token; nothing else happens there."""
+    other = FakeServing(store)
+    serving.mood = "guarded"
+    proven(serving.url, other.url)
+    asked = {"version": 1, "digest": NEW.digest, "candidate": False}
+    assert serving.trials == other.trials == [asked]
+    assert other.live is None
+    Replicas([other.url], "", lambda: True).prove(RELEASE, NEW.golden, candidate=True)
+    assert other.trials[-1] == asked | {"candidate": True}
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("mood", "error"),
+    [
+        ("refuses", ModelRefused("tried version 1 and refuses it: it takes more than 2 GB")),
+        ("wrong", ModelRefused("answers high of golden row 0 with")),
+        ("another", ModelRefused("tried another release than version 1: fff")),
+        ("short", ModelRefused("answered 7 of 8 golden rows")),
+        ("busy", DeployFailed("HTTP 503")),
+        ("garbled", DeployFailed("HTTP 200 and no JSON")),
+        ("odd", DeployFailed(r"cannot try it now \(HTTP 200\)")),
+    ],
+)
+def test_a_trial_that_is_not_passed(serving: FakeServing, mood: str, error: Exception) -> None:
+    """The error says whether the release is bad or the replica could not tell."""
+    serving.mood = mood
+    with pytest.raises(type(error), match=str(error)):
+        proven(serving.url)
+
+
+def test_a_trial_with_another_token_or_without_an_answer(serving: FakeServing) -> None:
+    """Both can be mended and tried again."""
+    serving.mood = "guarded"
+    with pytest.raises(DeployFailed, match="does not take the push token"):
+        proven(serving.url, token="another")
+    with pytest.raises(DeployFailed, match="does not answer the trial of version 1"):
+        proven(f"http://127.0.0.1:{free_port()}")
+
+
+# challenger and shadow
+
+
+@pytest.mark.parametrize(
+    ("other", "trouble"),
+    [
+        ({"challenger": None}, "worker 1 holds none"),
+        ({"challenger": "f" * 64}, "worker 1 holds ffffffffffff"),
+        ({"problem": "there is no answer within 1 s"}, "worker 1: there is no answer"),
+    ],
+)
+def test_every_worker_must_hold_the_challenger(serving: FakeServing, other: dict[str, Any], trouble: str) -> None:
+    """One that does not is named."""
+    first = replace(GOOD, challenger=NEW.digest)
+    behind = replace(OTHER, **{"challenger": NEW.digest, **other})
+    asked = Replicas([serving.url], "secret", lambda: True)
+    serving.status = lambda: ReplicaStatus.of([first, behind])  # type: ignore[method-assign]
+    with pytest.raises(DeployFailed, match=f"does not hold version 1 as challenger in time: {trouble}"):
+        asked.hold("challenger", RELEASE, 0.2)
+    serving.status = lambda: ReplicaStatus.of([first, replace(first, index=1)])  # type: ignore[method-assign]
+    assert asked.hold("challenger", RELEASE, 0.2)
+
+
+def test_a_worker_that_keeps_what_was_ended_is_named(serving: FakeServing) -> None:
+    """Until none holds it any more."""
+    asked = Replicas([serving.url], "secret", lambda: True)
+    kept = replace(GOOD, shadow=NEW.digest)
+    serving.status = lambda: ReplicaStatus.of([kept])  # type: ignore[method-assign]
+    with pytest.raises(DeployFailed, match="does not let go of the shadow in time: worker 0 holds"):
+        asked.hold("shadow", None, 0.2)
+    serving.status = lambda: ReplicaStatus.of([GOOD])  # type: ignore[method-assign]
+    assert asked.hold("shadow", None, 0.2)
+
+
+def test_a_trial_that_somebody_ended_is_not_waited_for(serving: FakeServing) -> None:
+    """The channel does not ask for it any more."""
+    assert not Replicas([serving.url], "secret", lambda: False).hold("challenger", RELEASE, 5.0)
+
+
+def test_a_challenger_that_is_refused_is_not_waited_for(serving: FakeServing) -> None:
+    """The worker says why."""
+    refusing = replace(GOOD, challenger_refusal=Refusal(1, NEW.digest, "golden row 3 differs"))
+    serving.status = lambda: ReplicaStatus.of([refusing])  # type: ignore[method-assign]
+    with pytest.raises(ModelRefused, match="refused version 1: golden row 3 differs"):
+        Replicas([serving.url], "secret", lambda: True).hold("challenger", RELEASE, 5.0)
