@@ -46,6 +46,7 @@ DOC = """
 * **Again**: any task may be cleared and run again. Same day, code and settings end in the same model version.
 * **No sales that day**, or too few days so far to learn from: the rest is skipped, and the run is green.
 * **The gate refuses**: the model stays in the registry with the reason, `deploy` is skipped, what was live still is.
+  The certificate with all checks is in the log of `gate` and in MLflow; the release carries it, signed.
 * **Errors**: something that is away is tried again; bad data or settings fail at once and name the cause.
 """
 
@@ -192,21 +193,23 @@ def register(bundle: Json, trained: Json) -> Json:
     return registered
 
 
-@task(doc_md="Is it good enough? At least as good as the champion within the margin, and better than the baseline.")
+@task(doc_md="Is it good enough? Data, quality beside the champion, cost, and the server's own answers: a certificate.")
 def gate(bundle: Json, trained: Json, registered: Json) -> Json:
     from pipeline import steps
 
     reason = get_current_context()["params"]["force_reason"] or ""
-    return told(steps.gate(chosen_settings(), bundle, trained, registered["version"], reason))
+    verdict = told(steps.gate(chosen_settings(), bundle, trained, registered["version"], reason))
+    logging.getLogger("gavel").info(verdict["table"])
+    return verdict
 
 
 @task(outlets=[RELEASE], doc_md="Publishes the release, moves the channel and waits until every replica serves it.")
-def deploy(bundle: Json, registered: Json, verdict: Json) -> Json:
+def deploy(registered: Json, verdict: Json) -> Json:
     from pipeline import steps
 
     if not verdict["passed"]:
         raise AirflowSkipException(f"version {registered['version']} stays out: {verdict['reason']}")
-    deployed = told(steps.deploy(chosen_settings(), bundle, registered["version"], run_context()))
+    deployed = told(steps.deploy(chosen_settings(), verdict, registered["version"], run_context()))
     announce(RELEASE, {name: deployed[name] for name in ("version", "digest", "live")})
     return deployed
 
@@ -231,7 +234,7 @@ def car_price_daily() -> None:
     bundle = export(trained)
     registered = register(bundle, trained)
     verdict = gate(bundle, trained, registered)
-    deploy(bundle, registered, verdict)
+    deploy(registered, verdict)
 
 
 car_price_daily()

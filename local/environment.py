@@ -48,6 +48,7 @@ def _pipeline(stack: Stack, keys: Keys) -> dict[str, str]:
         "GAVEL_MLFLOW_URI": stack.ports.url("mlflow"),
         "GAVEL_SERVING_URLS": json.dumps([stack.ports.url("serving")]),
         "GAVEL_PUSH_TOKEN": keys.push_token,
+        "GAVEL_SIGNING_KEY": str(stack.state.signing_key_file),
     }
 
 
@@ -58,6 +59,7 @@ def _serving(stack: Stack, keys: Keys) -> dict[str, str]:
         "SERVING_HOST": HOST,
         "SERVING_PORT": str(stack.ports.serving),
         "SERVING_PUSH_TOKEN": keys.push_token,
+        "SERVING_RELEASE_KEY": keys.release_key,
         "SERVING_STATE": str(stack.state.serving),
     }
 

@@ -63,6 +63,11 @@ class State:
         return self.root / "keys.json"
 
     @property
+    def signing_key_file(self) -> Path:
+        """What the pipeline signs releases with."""
+        return self.root / "signing-key.pem"
+
+    @property
     def passwords_file(self) -> Path:
         return self.airflow / "passwords.json"
 

@@ -1,183 +1,237 @@
-"""Is a registered version good enough to go live? Checks with a figure, a limit and a sentence each.
+"""Is a registered version good enough to go live? All checks, and the certificate that the release carries.
 
-A refused version stays registered, with the reason as a tag. Not here: making it live (``pipeline/deploy.py``).
+A refused version stays registered, with the reason in its tags. Not here: the checks (``pipeline/checks``), making it
+live (``pipeline/deploy.py``).
 """
 
 from __future__ import annotations
 
 import io
 import json
-import math
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
-import numpy as np
 import pandas as pd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pipeline.cleaning import DAY
+from pipeline import certificate_text
+from pipeline.checks import cost, data, quality, server
+from pipeline.checks.case import Case, Champion, duel
+from pipeline.checks.drift import drift
+from pipeline.checks.leakage import leakage
+from pipeline.checks.parity import parity
+from pipeline.checks.server import Prover
+from pipeline.checks.slices import slices
 from pipeline.contract import bundle as bundles
-from pipeline.contract.bundle import Bundle, BundleInvalid
-from pipeline.metrics import ACTUAL, PRICE
+from pipeline.contract import certificate as certificates
+from pipeline.contract.bundle import MANIFEST, Bundle, BundleInvalid
+from pipeline.contract.certificate import Certificate, Check, Mode
+from pipeline.datasets.declaration import Dataset
+from pipeline.errors import ModelRefused
 from pipeline.registry import Registry
 from pipeline.releases import live_release, read_release
+from pipeline.scoring import Scorer
+from pipeline.signing import sign
 from pipeline.store import KeyNotFound, Store
-from pipeline.workspace import Ref, read_file
-
-PARITY_LIMIT = 1e-6
-COVERAGE_LIMITS = (0.7, 0.9)  # of an 80 % interval
-LEAST_COVERAGE_ROWS = 200
-LEAST_PAIRED_ROWS = 100
-STANDARD_ERRORS = 2
+from pipeline.workspace import Ref, Workspace, key_of, read_file
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One check. ``figure`` and ``limit`` are None where there was nothing to compare; ``text`` is for people."""
+class Terms:
+    """How the gate judges. ``margin`` is how much worse than the champion a version may be, as a fraction;
 
-    name: str
-    figure: float | None
-    limit: float | None
-    passed: bool
-    text: str
+    ``force_reason`` is why a person lets it pass all the same, or empty.
+    """
+
+    mode: Mode
+    margin: float
+    force_reason: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """May the version go live? ``reason`` says in one line why or why not."""
+    """May the version go live (``passed``)? The folder at ``prefix`` has the release's files, certificate included.
+
+    ``verdict`` says it in a word, ``reason`` in a line; ``table`` and ``markdown`` show every check.
+    """
 
     passed: bool
-    checks: tuple[Check, ...]
+    verdict: str
     reason: str
+    prefix: str
+    digest: str
+    table: str
+    markdown: str
 
     @property
     def message(self) -> str:
-        return f"{'passed' if self.passed else 'refused'}: {self.reason}"
+        return f"{self.verdict}: {self.reason}"
 
 
 def gate(
-    store: Store, registry: Registry, bundle: Ref, trained: Ref, version: int, margin: float, force_reason: str = ""
+    dataset: Dataset,
+    store: Store,
+    registry: Registry,
+    bundle: Ref,
+    trained: Ref,
+    version: int,
+    terms: Terms,
+    key: Ed25519PrivateKey | None = None,
+    prover: Prover | None = None,
 ) -> Verdict:
-    """Check a version and tag it ``gate`` = passed, refused, or forced with the reason given.
+    """Check a version, write its certificate, and make the release that deploy publishes; signed if there is a ``key``.
 
-    ``margin`` is how much worse than the champion it may be, as a fraction. A refusal is an answer, not an error.
+    A refusal is an answer, not an error. A version that was published before keeps the certificate it has.
 
     Raises:
         DataInvalid, BundleInvalid: the inputs were changed after they were written.
-        RegistryUnavailable, StoreUnavailable: try again.
+        ModelRefused: the channel cannot be read, or the store belongs to another registry; a person must look.
+        RegistryUnavailable, StoreUnavailable, DeployFailed: try again.
     """
     candidate = bundles.read({name: read_file(store, bundle, name) for name in bundles.FILES})
-    rows = pd.read_parquet(io.BytesIO(read_file(store, trained, "predictions.parquet")))
-    metrics = json.loads(read_file(store, trained, "metrics.json"))
-    checks = (
-        _parity(candidate),
-        _against_baseline(metrics, candidate),
-        _coverage(metrics["model"]),
-        _against_champion(store, candidate, rows, margin),
+    release = _published(store, candidate, version)
+    if release is None:
+        checks, champion = judge(dataset, store, candidate, trained, version, terms, prover)
+        release = _release(candidate, _certificate(candidate, version, terms, checks, champion), key)
+    assert release.certificate is not None
+    certificate = certificates.read(release.certificate)
+    ref = Workspace(store, f"certified/{candidate.manifest.model_name}").publish(
+        key_of("gate", release.digest), release.files
     )
-    verdict = _verdict(checks, force_reason)
-    registry.tag_version(candidate.manifest.model_name, version, _tags(verdict, force_reason))
+    verdict = _verdict(certificate, ref)
+    registry.add_findings(
+        certificate.model,
+        version,
+        files={
+            "certificate/certificate.json": release.certificate,
+            certificate_text.ARTIFACT: verdict.markdown.encode(),
+        },
+        tags=_tags(certificate, verdict.reason, release),
+        about=lambda card: certificate_text.described(card, certificate),
+    )
     return verdict
 
 
-def _verdict(checks: tuple[Check, ...], force_reason: str) -> Verdict:
-    refused = [check.text for check in checks if not check.passed]
-    if not refused:
-        return Verdict(True, checks, "; ".join(check.text for check in checks))
-    if force_reason:
-        return Verdict(True, checks, f"forced ({force_reason}) although {'; '.join(refused)}")
-    return Verdict(False, checks, "; ".join(refused))
+def judge(
+    dataset: Dataset,
+    store: Store,
+    candidate: Bundle,
+    trained: Ref,
+    version: int,
+    terms: Terms,
+    prover: Prover | None = None,
+) -> tuple[tuple[Check, ...], Champion | None]:
+    """All checks of a candidate, and the champion that it was held against."""
+    if terms.mode == "off":
+        return (parity(candidate),), None
+    case = _case(dataset, store, candidate, trained)
+    pair = duel(case)
+    checks = (
+        *data.volume(case),
+        data.schema(case),
+        *drift(case),
+        *leakage(case, pair),
+        quality.baseline(case),
+        quality.champion(pair, terms.margin, case.unit),
+        slices(case, pair, terms.margin),
+        *quality.floor(case),
+        quality.coverage(case),
+        parity(candidate),
+        cost.size(case),
+        cost.latency(case),
+        server.answers(store, prover, candidate, version),
+    )
+    return checks, case.champion
 
 
-def _tags(verdict: Verdict, force_reason: str) -> dict[str, str]:
-    if not verdict.passed:
-        word = "refused"
-    elif all(check.passed for check in verdict.checks):
-        word = "passed"
-    else:
-        word = f"forced: {force_reason}"
-    return {"gate": word[:200], "gate_reason": verdict.reason[:1000]}
+def _case(dataset: Dataset, store: Store, candidate: Bundle, trained: Ref) -> Case:
+    test = pd.read_parquet(io.BytesIO(read_file(store, trained, "predictions.parquet")))
+    try:
+        answers = Scorer(candidate.model, candidate.manifest.schema).predict(test)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ModelRefused(f"onnxruntime cannot answer the test rows with the model: {error}") from error
+    champion, without = _champion(store, candidate.manifest.model_name)
+    return Case(
+        candidate=candidate,
+        target=dataset.target.name,
+        rows=pd.read_parquet(io.BytesIO(read_file(store, trained, "rows.parquet"))),
+        test=test,
+        metrics=json.loads(read_file(store, trained, "metrics.json")),
+        answers=answers,
+        champion=champion,
+        without_champion=without,
+    )
 
 
-def _parity(candidate: Bundle) -> Check:
-    parity = candidate.manifest.metrics.get("parity") or {}
-    rows, figure = parity.get("rows", 0), parity.get("max_relative_difference")
-    if not rows or figure is None:
-        return Check("parity", None, PARITY_LIMIT, False, "the bundle has no record of ONNX against sklearn")
-    passed = figure <= PARITY_LIMIT
-    text = f"ONNX differs from sklearn by {figure:.1e} at most on {rows:,} rows (limit {PARITY_LIMIT:.0e})"
-    return Check("parity", figure, PARITY_LIMIT, passed, text)
-
-
-def _against_baseline(metrics: dict[str, Any], candidate: Bundle) -> Check:
-    """A model that was given the baseline must beat it; one without must beat the naive guess."""
-    given = candidate.manifest.lineage.get("with_baseline", True) and metrics.get("baseline")
-    name = "baseline" if given else "reference"
-    figure, limit = metrics["model"]["mae"], (metrics.get(name) or {}).get("mae")
-    unit = candidate.manifest.schema.output_unit
-    if limit is None:
-        return Check(name, figure, None, True, f"there is no {name} to compare with")
-    passed = bool(figure < limit)
-    text = f"mean error {figure:,.0f} {unit} is {'below' if passed else 'not below'} the {name}'s {limit:,.0f}"
-    return Check(name, figure, limit, passed, text)
-
-
-def _coverage(model: dict[str, Any]) -> Check:
-    low, high = COVERAGE_LIMITS
-    figure, rows = model.get("coverage"), model["rows"]
-    if figure is None or rows < LEAST_COVERAGE_ROWS:
-        text = f"{rows:,} test rows are too few to judge the interval (needs {LEAST_COVERAGE_ROWS})"
-        return Check("coverage", figure, None, True, text)
-    passed = low <= figure <= high
-    limit = low if figure < low else high
-    text = f"the 80 % interval holds {figure:.1%} of {rows:,} prices (allowed {low:.0%} to {high:.0%})"
-    return Check("coverage", figure, limit, passed, text)
-
-
-def _against_champion(store: Store, candidate: Bundle, rows: pd.DataFrame, margin: float) -> Check:
-    model = candidate.manifest.model_name
+def _champion(store: Store, model: str) -> tuple[Champion | None, str]:
     live = live_release(store, model)
     if live is None:
-        return _nothing("there is no champion yet")
+        return None, "there is no champion yet"
     try:
-        champion = read_release(store, model, live.version, live.digest)
+        return Champion(live, read_release(store, model, live.version, live.digest)), ""
     except (KeyNotFound, BundleInvalid) as error:
-        return _nothing(f"the champion's release {live.version} cannot be read ({error})")
-    new = rows[(rows[DAY].astype(str) > live.data_day) & rows[ACTUAL].notna()]
-    obstacle = _obstacle(candidate, champion, new)
-    if obstacle:
-        return _nothing(f"not compared with the champion, version {live.version}: {obstacle}")
-    return _paired(new, champion, live.version, margin)
+        return None, f"the champion's release {live.version} cannot be read ({error})"
 
 
-def _obstacle(candidate: Bundle, champion: Bundle, rows: pd.DataFrame) -> str:
-    """Why the two cannot be compared on ``rows``; empty when they can."""
-    if champion.manifest.fingerprint == candidate.manifest.fingerprint:
-        return "it is made of the same data and code and is live already"
-    missing = [column.name for column in champion.manifest.schema.inputs if column.name not in rows]
-    if missing:
-        return f"the test rows lack its column {missing[0]!r}"
-    if len(rows) < LEAST_PAIRED_ROWS:
-        return f"{len(rows)} test rows are newer than what it learned from, too few (needs {LEAST_PAIRED_ROWS})"
-    return ""
+def _published(store: Store, candidate: Bundle, version: int) -> Bundle | None:
+    """The release of this version that was made of this bundle and published by an earlier run: it stands."""
+    try:
+        found = read_release(store, candidate.manifest.model_name, version)
+    except (KeyNotFound, BundleInvalid):
+        return None
+    return found if found.certificate is not None and found.subject == candidate.digest else None
 
 
-def _nothing(text: str) -> Check:
-    return Check("champion", None, None, True, text)
-
-
-def _paired(rows: pd.DataFrame, champion: Bundle, version: int, margin: float) -> Check:
-    """Mean absolute errors on the same rows; refused when worse by more than two standard errors of the difference."""
-    from pipeline.scoring import Scorer  # noqa: PLC0415 - onnxruntime only when there is something to score
-
-    actual = rows[ACTUAL].to_numpy(np.float64)
-    theirs = np.abs(Scorer(champion.model, champion.manifest.schema).predict(rows)[:, 0] - actual)
-    ours = np.abs(rows[PRICE].to_numpy(np.float64) - actual)
-    excess = ours - (1 + margin) * theirs
-    noise = STANDARD_ERRORS * float(excess.std(ddof=1)) / math.sqrt(len(rows))
-    passed = bool(excess.mean() <= noise)
-    unit = champion.manifest.schema.output_unit
-    text = (
-        f"mean error {ours.mean():,.0f} {unit} against {theirs.mean():,.0f} of the champion, version {version}, on the "
-        f"same {len(rows):,} newest rows ({'within' if passed else 'beyond'} {margin:.0%} and noise)"
+def _certificate(
+    candidate: Bundle, version: int, terms: Terms, checks: tuple[Check, ...], champion: Champion | None
+) -> Certificate:
+    return Certificate(
+        model=candidate.manifest.model_name,
+        version=version,
+        subject=candidate.subject,
+        made_at=terms.now.isoformat(timespec="seconds"),
+        mode=terms.mode,
+        checks=checks,
+        champion=champion.release if champion else None,
+        forced="" if all(check.passed for check in checks) else terms.force_reason,
     )
-    return Check("champion", float(ours.mean()), float((1 + margin) * theirs.mean() + noise), passed, text)
+
+
+def _release(candidate: Bundle, certificate: Certificate, key: Ed25519PrivateKey | None) -> Bundle:
+    """What may not go live is not signed either."""
+    certified = bundles.certified(candidate, certificate.to_bytes())
+    return bundles.signed(certified, sign(key if certificate.allowed else None, certified.files[MANIFEST]))
+
+
+def _verdict(certificate: Certificate, ref: Ref) -> Verdict:
+    return Verdict(
+        passed=certificate.allowed,
+        verdict=certificate.verdict,
+        reason=_reason(certificate),
+        prefix=ref.prefix,
+        digest=ref.digest,
+        table=certificate_text.table(certificate),
+        markdown=certificate_text.markdown(certificate),
+    )
+
+
+def _reason(certificate: Certificate) -> str:
+    failed = "; ".join(check.text for check in certificate.checks if not check.passed)
+    if not failed:
+        warned = [check.text for check in certificate.checks if check.warned]
+        count = len(certificate.checks)
+        return "; ".join([f"{count} checks" if count > 1 else "parity alone", *warned])
+    if certificate.forced:
+        return f"forced ({certificate.forced}) although {failed}"
+    return (
+        failed
+        if certificate.mode == "enforce"
+        else f"it goes on, as the gate only tells ({certificate.mode}); {failed}"
+    )
+
+
+def _tags(certificate: Certificate, reason: str, release: Bundle) -> dict[str, str]:
+    word = f"forced: {certificate.forced}" if certificate.verdict == "forced" else certificate.verdict
+    signature = json.loads(release.files[bundles.SIGNATURE])["key"] or "none"
+    return {"gate": word[:200], "gate_reason": reason[:1000], "signed_by": signature}

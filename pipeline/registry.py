@@ -19,7 +19,7 @@ import requests
 
 from pipeline.contract.bundle import sha256
 from pipeline.errors import RegistryUnavailable
-from pipeline.registry_entries import DataUse, ModelFolder, Run, Version
+from pipeline.registry_entries import Aliased, DataUse, ModelFolder, Run, Version
 from pipeline.registry_limits import limit, patience, translated
 
 CHAMPION = "champion"
@@ -232,8 +232,49 @@ class Registry:
             self.client.set_model_version_tag(model, str(number), name, value)
 
     @_spoken
+    def add_findings(
+        self,
+        model: str,
+        number: int,
+        *,
+        files: Mapping[str, bytes],
+        tags: Mapping[str, str],
+        about: Callable[[str], str],
+    ) -> None:
+        """What was found out of a version: files of its run, its description as ``about`` makes it of the old, tags."""
+        found = self.client.get_model_version(model, str(number))
+        with tempfile.TemporaryDirectory() as folder, patience():
+            _write(Path(folder), files)
+            self.client.log_artifacts(found.run_id, folder)
+        self.client.update_model_version(model, str(number), about(found.description or ""))
+        for name, value in tags.items():
+            self.client.set_model_version_tag(model, str(number), name, value)
+
+    @_spoken
     def set_alias(self, model: str, number: int, alias: str = CHAMPION) -> None:
+        """Move the alias, then note in a tag that it was us: where alias and tag differ, a person moved the alias."""
         self.client.set_registered_model_alias(model, alias, str(number))
+        self.client.set_registered_model_tag(model, f"gavel.{alias}", str(number))
+
+    @_spoken
+    def remove_alias(self, model: str, alias: str = CHAMPION) -> None:
+        """The alias names no version, and we did that."""
+        self.client.delete_registered_model_alias(model, alias)
+        self.client.delete_registered_model_tag(model, f"gavel.{alias}")
+
+    @_spoken
+    def aliased(self, model: str, alias: str = CHAMPION) -> Aliased:
+        """What the alias names and what we let it name, as one reading."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.get_registered_model(model)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return Aliased(None, None)
+            raise
+        named, noted = found.aliases.get(alias), found.tags.get(f"gavel.{alias}")
+        return Aliased(int(named) if named else None, int(noted) if noted else None)
 
     @_spoken
     def alias(self, model: str, alias: str = CHAMPION) -> int | None:

@@ -31,6 +31,14 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Aliased:
+    """The version that an alias names, and the one that we let it name last; None where there is none."""
+
+    version: int | None
+    ours: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DataUse:
     """The data a run learned from, by name and digest only. ``columns`` are (name, MLflow type) pairs."""
 

@@ -29,7 +29,7 @@ from pipeline.workspace import code_digest, key_of
 console = Console(stderr=True)
 
 # What a run is told apart by: a run of the same has the same folder.
-ASKED = ("source", "dataset", "window_days", "with_baseline", "seed", "gate_margin")
+ASKED = ("source", "dataset", "window_days", "with_baseline", "seed", "gate_margin", "gate_mode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _make(settings: Settings, day: date, window: dict[str, Any], report: Report)
     if not verdict["passed"]:
         return {**made, "live": False, "reason": verdict["reason"]}
     report("deploy")
-    deployed = steps.deploy(settings, bundle, version, _context(settings, day))
+    deployed = steps.deploy(settings, verdict, version, _context(settings, day))
     return {**made, "live": deployed["live"], "reason": deployed["message"]}
 
 

@@ -36,9 +36,12 @@ class Scorer:
         chunks = [self._answer(frame.iloc[start : start + CHUNK]) for start in range(0, len(frame), CHUNK)]
         return np.concatenate(chunks) if chunks else np.empty((0, len(self._schema.outputs)))
 
+    def run(self, inputs: Arrays) -> Floats:
+        """float64 [n, 3] for the graph's own inputs: arrays [n, 1] as ``Schema.arrays`` gives them."""
+        return np.hstack(self._session.run(list(self._schema.outputs), inputs))
+
     def _answer(self, frame: pd.DataFrame) -> Floats:
-        answers = self._session.run(list(self._schema.outputs), arrays(frame, self._schema))
-        return np.hstack(answers)
+        return self.run(arrays(frame, self._schema))
 
 
 def arrays(frame: pd.DataFrame, schema: Schema) -> Arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -26,6 +26,13 @@ class Settings(BaseSettings):
     with_baseline: bool = Field(True, description="use the dataset's baseline column as a feature")
     seed: int = Field(7, ge=0, description="seed of everything random")
     gate_margin: float = Field(0.05, ge=0, le=1, description="how much worse than the champion is still allowed")
+    gate_mode: Literal["enforce", "dry-run", "off"] = Field(
+        "enforce", description="enforce: a refused model stays out; dry-run: that is only told; off: parity alone"
+    )
+    signing_key: str = Field(
+        "", description="file of the key that releases are signed with; empty: they are not signed"
+    )
+    approval: bool = Field(False, description="a person must agree before the daily run makes a version live")
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="the MLflow tracking server")
     serving_urls: tuple[str, ...] = Field(("http://127.0.0.1:8000",), description="every serving replica (JSON list)")
     push_token: SecretStr = Field(SecretStr(""), description="what a push to serving is authenticated with")

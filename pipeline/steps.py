@@ -7,7 +7,8 @@ modules are imported inside, so that Airflow parses the DAG without pandas, scik
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import datasets
@@ -15,6 +16,7 @@ from pipeline.errors import SettingsInvalid
 
 if TYPE_CHECKING:
     from pipeline.registry import Registry
+    from pipeline.replicas import Replicas
     from pipeline.settings import Settings
     from pipeline.store import Store
     from pipeline.workspace import Ref
@@ -72,17 +74,21 @@ def register(settings: Settings, bundle: Json, trained: Json, run: Json) -> Json
 
 
 def gate(settings: Settings, bundle: Json, trained: Json, version: int, force_reason: str = "") -> Json:
-    from pipeline.gate import gate
+    """The answer is a reference to the release's files, and says whether they may go live (``passed``)."""
+    from pipeline.gate import Terms, gate
+    from pipeline.signing import read_key
 
     return _answer(
         gate(
+            datasets.load(settings.dataset),
             _store(settings),
             _registry(settings),
             _ref(bundle),
             _ref(trained),
             version,
-            settings.gate_margin,
-            force_reason,
+            Terms(settings.gate_mode, settings.gate_margin, force_reason, datetime.now(UTC)),
+            read_key(Path(settings.signing_key) if settings.signing_key else None),
+            _servers(settings),
         )
     )
 
@@ -110,6 +116,15 @@ def deploy(settings: Settings, bundle: Json, version: int, run: Json) -> Json:
 def _answer(result: Any) -> Json:
     """A step's frozen result as JSON-able fields, with its message."""
     return {**asdict(result), "message": result.message}
+
+
+def _servers(settings: Settings) -> Replicas | None:
+    """Those that are to serve a model; None when no address is set."""
+    from pipeline.replicas import Replicas
+
+    if not settings.serving_urls:
+        return None
+    return Replicas(settings.serving_urls, settings.push_token.get_secret_value(), lambda: True)
 
 
 def _store(settings: Settings) -> Store:

@@ -147,7 +147,14 @@ class Calls:
             "train": reference,
             "export": reference,
             "register": {"version": 4, "run_id": "r", "run_url": "", "fingerprint": "f", "message": "version 4"},
-            "gate": {"passed": passed, "reason": "worse than the champion", "checks": [], "message": "judged"},
+            "gate": {
+                "prefix": "certified",
+                "digest": "c",
+                "passed": passed,
+                "reason": "worse than the champion",
+                "table": "all checks\nin a table",
+                "message": "judged",
+            },
             "deploy": {"live": True, "version": 4, "digest": "e", "message": "live"},
         }
         for name, answer in answers.items():
@@ -189,6 +196,7 @@ class TestRuns:
         assert asked["data_day"] == "2015-06-01"
         assert asked["url"].startswith("http://127.0.0.1:8080/dags/car_price_daily/runs/manual__")
         assert calls.given["gate"][1][-1] == "new"
+        assert calls.given["deploy"][1][0]["prefix"] == "certified"
 
     def test_asset_events_say_what_changed(self, dag, monkeypatch):
         """So that another DAG can act on it without asking."""

@@ -8,7 +8,7 @@ from local.environment import MARKER, environment
 from local.keys import Keys
 from local.layout import Ports, Stack, State
 
-KEYS = Keys("password", "push", "jwt", "api")
+KEYS = Keys("password", "push", "jwt", "api", "public")
 
 
 @pytest.fixture
@@ -27,10 +27,11 @@ def test_the_pipeline_reads_its_settings_from_it(stack, monkeypatch):
     assert settings.store == f"file:{stack.state.store}"
     assert (settings.mlflow_uri, settings.serving_urls) == ("http://127.0.0.1:2", ("http://127.0.0.1:3",))
     assert settings.push_token.get_secret_value() == "push"
+    assert settings.signing_key == str(stack.state.signing_key_file)
 
 
 def test_serving_reads_its_settings_from_it(stack, monkeypatch):
-    """The same store, the token the pipeline pushes with."""
+    """The same store, the token the pipeline pushes with, the key it signs with."""
     from serving.settings import read_settings
 
     for name, value in environment({}, stack, KEYS).items():
@@ -38,6 +39,7 @@ def test_serving_reads_its_settings_from_it(stack, monkeypatch):
     settings = read_settings()
     assert (settings.store, settings.model, settings.port) == (f"file:{stack.state.store}", "car_price", 3)
     assert (settings.host, settings.push_token.get_secret_value()) == ("127.0.0.1", "push")
+    assert settings.release_key == "public"
 
 
 def test_what_would_steer_the_programs_from_outside_is_left_out(stack):

@@ -23,7 +23,7 @@ def mode(path):
 def test_nobody_else_can_read_them(state):
     """Neither the files nor the folders."""
     read_or_make(state)
-    assert {mode(state.keys_file), mode(state.passwords_file)} == {0o600}
+    assert {mode(state.keys_file), mode(state.passwords_file), mode(state.signing_key_file)} == {0o600}
     assert {mode(folder) for folder in (state.root, state.airflow, state.store, state.logs)} == {0o700}
 
 
@@ -40,6 +40,22 @@ def test_they_differ_from_machine_to_machine(state, tmp_path):
     assert ours.password != theirs.password
     assert len({ours.push_token, ours.jwt_secret, ours.api_secret, theirs.jwt_secret}) == 4
     assert len(ours.jwt_secret) >= 64  # of an HMAC with SHA-512
+
+
+def test_what_the_pipeline_signs_serving_can_check(state):
+    """The public key belongs to the private one in the file."""
+    from pipeline.signing import public_key, read_key
+
+    assert read_or_make(state).release_key == public_key(read_key(state.signing_key_file))
+
+
+def test_a_state_from_before_there_were_signatures_gets_a_key(state):
+    """Its other keys stay."""
+    before = read_or_make(state)
+    state.signing_key_file.unlink()
+    after = read_or_make(state)
+    assert after.push_token == before.push_token
+    assert after.release_key != before.release_key
 
 
 def test_airflow_gets_the_password(state):

@@ -23,7 +23,7 @@ def stack(tmp_path):
 
 def said(stack):
     out = io.StringIO()
-    print_summary(stack, Keys("[secret]", "", "", ""), Console(file=out, width=60))
+    print_summary(stack, Keys("[secret]", "", "", "", ""), Console(file=out, width=60))
     return out.getvalue()
 
 

@@ -58,7 +58,7 @@ def test_a_day_goes_from_step_to_step_as_plain_values(settings: Settings, monkey
         bundle = through_json(steps.export(settings, trained))
         registered = through_json(steps.register(settings, bundle, trained, CONTEXT | {"data_day": fetched["day"]}))
         verdict = through_json(steps.gate(settings, bundle, trained, registered["version"], "tried by hand"))
-        deployed = through_json(steps.deploy(settings, bundle, registered["version"], CONTEXT))
+        deployed = through_json(steps.deploy(settings, verdict, registered["version"], CONTEXT))
     assert (fetched["rows"], len(fetched["new_days"]), scored["version"]) == (130, 6, None)
     assert verdict["passed"]
     assert (deployed["live"], deployed["version"]) == (True, 1)
