@@ -29,7 +29,7 @@ class Slot:
         self._challenger: LoadedRelease | None = None
         self._share = 0.0
         self._shadow: LoadedRelease | None = None
-        self._champion: Variant | None = None  # what was counted of it stays as long as it is champion
+        self._champion: Variant | None = None  # counted anew with each challenger: both are of the same time
         self._writing = threading.Lock()
         self.beside: Beside | None = None
 
@@ -99,15 +99,17 @@ class Slot:
         return next((each for each in loaded if each is not None and is_of(each, wanted)), None)
 
     def _stand(self) -> None:
-        before, live = self.beside, self._live
-        if self._champion is not None and self._champion.release is not live:
+        before, live, counted = self.beside, self._live, self._champion
+        challenger = self._variant(before)
+        begins = challenger is not None and (before is None or challenger is not before.challenger)
+        if counted is not None and (begins or counted.release is not live):
             self._champion = None
         shadow = self._shadowing(before.shadow if before else None)
         if live is None or (self._challenger is None and shadow is None):
             self.beside = None
         else:
             champion = self._champion = self._champion or Variant("champion", live, Tally("champion", live))
-            self.beside = Beside(champion, self._variant(before), self._share, shadow)
+            self.beside = Beside(champion, challenger, self._share, shadow)
         if before and before.shadow and before.shadow is not shadow:
             before.shadow.end()
 

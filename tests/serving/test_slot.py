@@ -61,3 +61,54 @@ def test_the_old_release_goes_with_its_last_user(loaded):
     taken = None
     gc.collect()
     assert watched() is None
+
+
+def others(loaded):
+    return [dataclasses.replace(loaded, version=version, digest=str(version) * 64) for version in (2, 3)]
+
+
+def test_while_nobody_stands_beside_the_champion_there_is_nothing_to_look_at(loaded):
+    """A request tests one attribute; it is there as long as a challenger or a shadow is."""
+    slot, (second, third) = Slot(), others(loaded)
+    slot.hold_challenger(second, 0.1)
+    assert slot.beside is None
+    slot.swap(loaded)
+    assert (slot.beside.champion.release, slot.beside.challenger.release, slot.beside.share) == (loaded, second, 0.1)
+    slot.hold_challenger(None)
+    assert slot.beside is None
+    slot.hold_shadow(third)
+    assert (slot.beside.challenger, slot.beside.shadow.release) == (None, third)
+    slot.hold_shadow(None)
+    assert slot.beside is None
+
+
+def test_who_becomes_champion_has_no_other_role_any_more(loaded):
+    """And what leaves the slot is told, unless it has another role."""
+    slot, (second, third) = Slot(), others(loaded)
+    slot.swap(loaded)
+    slot.hold_challenger(second, 0.1)
+    slot.hold_shadow(third)
+    assert slot.swap(second) is None
+    assert (slot.challenger, slot.previous, slot.beside.challenger) == (None, loaded, None)
+    assert slot.swap(third) is loaded
+    assert (slot.live, slot.shadow, slot.beside) == (third, None, None)
+    slot.hold_challenger(second, 0.1)
+    assert slot.swap(loaded) is None
+    assert slot.hold_challenger(None) is second
+
+
+def test_champion_and_challenger_are_counted_from_the_same_moment(loaded):
+    """With another challenger both begin anew; another share, or none for a while, changes nothing of the champion's."""
+    slot, (second, third) = Slot(), others(loaded)
+    slot.swap(loaded)
+    slot.hold_challenger(second, 0.1)
+    first = slot.beside
+    slot.hold_challenger(second, 0.2)
+    assert (slot.beside.champion, slot.beside.challenger) == (first.champion, first.challenger)
+    slot.hold_challenger(None)
+    assert slot.champion is first.champion
+    slot.hold_challenger(third, 0.1)
+    assert slot.beside.champion.tally is not first.champion.tally
+    again = slot.beside.champion
+    slot.hold_challenger(second, 0.1)
+    assert slot.beside.champion is not again
