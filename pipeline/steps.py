@@ -7,7 +7,7 @@ modules are imported inside, so that Airflow parses the DAG without pandas, scik
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from pipeline import datasets
 from pipeline.errors import SettingsInvalid
 
 if TYPE_CHECKING:
+    from pipeline.asked_change import Asked
     from pipeline.registry import Registry
     from pipeline.replicas import Replicas
     from pipeline.settings import Settings
@@ -110,6 +111,58 @@ def deploy(settings: Settings, bundle: Json, version: int, run: Json) -> Json:
             who=Actor("dag" if run["dag_id"] else "automatic", run["run_key"], run["url"]),
             why=run["reason"] or f"a new version that may go live ({run['trigger']})",
         )
+    )
+
+
+def change(settings: Settings, asked: Json, who: Json) -> Json:
+    """``asked`` has the fields of the form of the DAG ``car_price_release``, ``who`` those of ``ledger.Actor``."""
+    from pipeline.asked_change import carry_out
+    from pipeline.contract.ledger import Actor
+    from pipeline.releases.rollout import open_target
+
+    return _answer(carry_out(open_target(settings), _asked(asked), Actor(**who), datetime.now(UTC)))
+
+
+def conclude(settings: Settings, asked: Json, bake: Json, verdict: Json | None, who: Json) -> Json:
+    """``bake`` is what ``change`` gave to be watched, ``verdict`` what came of it, None when nobody watched."""
+    from pipeline.asked_change import Bake, conclude
+    from pipeline.bake import Verdict
+    from pipeline.contract.ledger import Actor
+    from pipeline.releases.rollout import open_target
+
+    told = Verdict(**verdict) if verdict else None
+    return _answer(conclude(open_target(settings), _asked(asked), Bake(**bake), told, Actor(**who)))
+
+
+def follow_alias(settings: Settings, url: str) -> Json:
+    """``url`` is where the run that follows is to be seen."""
+    from pipeline.alias import follow_alias
+    from pipeline.releases.rollout import open_target
+
+    return _answer(follow_alias(open_target(settings), url))
+
+
+def note_approval(settings: Settings, version: int, approved: bool, name: str, reason: str) -> Json:
+    """Keep with the version who let it go live, or would not, and why; ``name`` is empty when nobody answered."""
+    word = "approved" if approved else "refused"
+    tags = {"approval": word, "approval_by": name or "nobody answered in time", "approval_reason": reason}
+    given = {key: value[:500] for key, value in tags.items() if value}
+    _registry(settings).tag_version(datasets.load(settings.dataset).model_name, version, given)
+    return {**given, "message": f"version {version} was {word} by {name or 'nobody: no answer in time'}"}
+
+
+def _asked(form: Json) -> Asked:
+    from pipeline.asked_change import Asked
+
+    limits = {name: form[name] for name in ("max_error_rate", "max_latency_ratio", "max_answer_drift")}
+    return Asked(
+        action=form["action"],
+        reason=form["reason"],
+        version=form["version"],
+        share=float(form["share"]),
+        bake=timedelta(minutes=form["bake_minutes"]),
+        limits={**limits, "least_requests": form["least_requests"]},
+        promote_after=form["then"] == "promote",
     )
 
 
