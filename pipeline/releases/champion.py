@@ -34,7 +34,7 @@ def rollback(target: Target, version: int | None, prove: Prove, who: Actor, why:
     reason = Reason(who, "rollback", why)
     channel = settle(target.store, target.model).channel
     left = _champion(channel)
-    release, bundle = find_release(target.store, target.model, version or _earlier(target, channel, left))
+    release, bundle = find_release(target.store, target.model, version or _earlier(target, channel, left, reason))
     _refuse_return(target, channel, release, left)
     prove(release, bundle.golden)
 
@@ -49,7 +49,11 @@ def rollback(target: Target, version: int | None, prove: Prove, who: Actor, why:
         refuse_quarantined(target.store, seen, release.version)
         return replace(seen.with_champion(release), quarantined=tuple(sorted({*seen.quarantined, left.version})))
 
-    text = f", version {left.version} is quarantined" if release != left else ""
+    text = (
+        f", version {left.version} is quarantined"
+        if release != left
+        else " already; to go back further, name a version"
+    )
     text = f"version {release.version} is live again{text}"
     return go_live(target, release, bundle, reason, decide, text)
 
@@ -88,9 +92,9 @@ def _champion(channel: Channel) -> Release:
     return channel.champion
 
 
-def _earlier(target: Target, channel: Channel, left: Release) -> int:
+def _earlier(target: Target, channel: Channel, left: Release, reason: Reason) -> int:
     """The version that a rollback without a version goes to."""
-    if _unfinished(target, channel):
+    if _made_before(target, channel, reason):
         return left.version
     for release in champions_before(target.store, target.model, channel.generation):
         if age(release) < age(left) and release.version not in channel.quarantined:
@@ -101,14 +105,18 @@ def _earlier(target: Target, channel: Channel, left: Release) -> int:
     )
 
 
-def _unfinished(target: Target, channel: Channel) -> bool:
-    """Was a rollback killed before it could move the alias? Then that one is finished, instead of one step more."""
+def _made_before(target: Target, channel: Channel, reason: Reason) -> bool:
+    """Is this the rollback that made the channel what it is, run again? Then it is finished, not one more step back.
+
+    It is when the same asks for the same reason, or when it was broken off before the alias could follow.
+    """
     recorded = read_entry(target.store, target.model, channel.generation)
     if recorded is None or recorded.entry.action != "rollback" or channel.champion is None:
         return False
     if recorded.entry.before.champion == channel.champion:  # it was a challenger that was taken back
         return False
-    return target.registry.alias(target.model) != channel.champion.version
+    same = (recorded.entry.who, recorded.entry.why) == (reason.who, reason.why.strip())
+    return same or target.registry.alias(target.model) != channel.champion.version
 
 
 def _refuse_return(target: Target, channel: Channel, release: Release, left: Release) -> None:

@@ -14,7 +14,7 @@ from pipeline import datasets
 from pipeline.contract import channel as channels
 from pipeline.contract.bundle import MANIFEST, Bundle
 from pipeline.contract.channel import Channel, Release
-from pipeline.errors import ChangeRefused, GavelError, ModelRefused, TryAgain
+from pipeline.errors import ChangeRefused, DeployFailed, GavelError, ModelRefused, TryAgain
 from pipeline.registry import Registry
 from pipeline.releases import live_release, read_channel
 from pipeline.releases.change import TRIES, Change, Decide, Reason, change
@@ -113,7 +113,7 @@ def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, de
     while channel.champion == release:
         try:
             served = replicas.serve(bundle, release, channel.generation, target.timeout)
-        except GavelError as error:
+        except (DeployFailed, ModelRefused) as error:  # a store that is away says nothing about the replicas
             raise undone(target, replicas, made, reason, error) from error
         if served:
             _set_alias(target, release.version)

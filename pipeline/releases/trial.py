@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pipeline.contract.channel import Challenger, Channel, Release
 from pipeline.contract.ledger import Action, Actor
-from pipeline.errors import ChangeRefused, GavelError
+from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused
 from pipeline.releases import find_release
 from pipeline.releases.change import Change, Reason, change
 from pipeline.releases.rollout import Outcome, Target, refuse_quarantined, undone
@@ -118,7 +118,7 @@ def _tried(
     replicas = target.replicas(lambda channel: dict(channel.roles()).get(role) == release)
     try:
         held = replicas.hold(role, release, target.timeout)
-    except GavelError as error:
+    except (DeployFailed, ModelRefused) as error:
         raise undone(target, replicas, made, reason, error) from error
     text += "" if held else "; but somebody else ended that meanwhile"
     return _outcome(made, text, text)
