@@ -78,14 +78,17 @@ class Runner:
         _run(together)
 
     def _take(self) -> list[Waiting]:
-        """The first who wait, as many as fit into one run of one release."""
-        release, rows, count = self._waiting[0].release, 0, 0
+        """The first who waits and those who wait for the same release, as many as fit into one run."""
+        release, rows = self._waiting[0].release, 0
+        together: list[Waiting] = []
+        others: list[Waiting] = []
         for one in self._waiting:
-            rows += one.batch.count
-            if count and (rows > self._most_rows or one.release is not release):
-                break
-            count += 1
-        together, self._waiting = self._waiting[:count], self._waiting[count:]
+            if one.release is release and (not together or rows + one.batch.count <= self._most_rows):
+                rows += one.batch.count
+                together.append(one)
+            else:
+                others.append(one)
+        self._waiting = others
         return together
 
 

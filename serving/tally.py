@@ -23,6 +23,7 @@ from serving.release import AnswerTable, LoadedRelease
 # A place in the histogram is a tenth wider than the one before it: a quantile is off by 5 % at most.
 WIDTH = math.log(1.1)
 SHORTEST_SECONDS = 1e-5
+FEW = 16  # up to so many rows plain Python is faster than numpy
 QUANTILES = (0.5, 0.9, 0.99)
 
 
@@ -60,17 +61,15 @@ class Tally:
 
     def answered(self, table: AnswerTable, seconds: float) -> None:
         """A request was answered with ``table``. One value that is not finite is an error of the release."""
-        values = table[:, 0]
-        with np.errstate(all="ignore"):  # what comes of it is looked at
-            total, squares = float(values.sum()), float(values @ values)
-        if not math.isfinite(squares) or not np.isfinite(table).all():
+        total, squares = _few_sums(table.tolist()) if len(table) <= FEW else _sums(table)
+        if not math.isfinite(squares):
             self._error(seconds)
             return
         self._took(seconds)
-        self._answers += len(values)
+        self._answers += len(table)
         self._total += total
         self._squares += squares
-        self._metrics.answered(len(values), total, squares)
+        self._metrics.answered(len(table), total, squares)
 
     def failed(self, error: Exception, seconds: float) -> None:
         """A request got no answer."""
@@ -113,6 +112,21 @@ class Tally:
             self._total,
             self._squares,
         )
+
+
+def _few_sums(rows: list[list[float]]) -> tuple[float, float]:
+    """As ``_sums``, for a few rows ten times as fast."""
+    if not all(math.isfinite(value) for row in rows for value in row):
+        return math.nan, math.nan
+    return sum(row[0] for row in rows), sum(row[0] * row[0] for row in rows)
+
+
+def _sums(table: AnswerTable) -> tuple[float, float]:
+    """Sum and sum of squares of the first output; not finite when any answer is not."""
+    if not np.isfinite(table).all():
+        return math.nan, math.nan
+    with np.errstate(over="ignore"):
+        return float(table[:, 0].sum()), float(np.square(table[:, 0]).sum())
 
 
 def _is_no_price(error: RowsInvalid) -> bool:

@@ -33,10 +33,11 @@ def test_what_was_answered_is_described(tally):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e200])
-def test_an_answer_that_cannot_be_a_price_is_an_error(tally, value):
+@pytest.mark.parametrize("rows", [1, 40])
+def test_an_answer_that_cannot_be_a_price_is_an_error(tally, value, rows):
     """It does not spoil the mean of the others."""
     tally.answered(table(10), 0.001)
-    tally.answered(table(10, value), 0.001)
+    tally.answered(table(*[10] * rows, value), 0.001)
     found = document(tally.figures())
     assert (found["requests"], found["errors"], found["answers"]["mean"]) == (2, 1, 10)
 
@@ -68,7 +69,7 @@ def test_an_empty_tally_has_no_mean(tally):
     assert (found["answers"]["mean"], found["answers"]["variance"], found["seconds"]["p99"]) == (None, None, None)
 
 
-@given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5), min_size=1, max_size=10), st.integers(1, 4))
+@given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), min_size=1, max_size=10), st.integers(1, 4))
 def test_the_sum_over_workers_is_that_of_one(loaded_once, batches, workers):
     """However the requests are spread over them."""
     one, several = Tally("shadow", loaded_once), [Tally("shadow", loaded_once) for _ in range(workers)]
