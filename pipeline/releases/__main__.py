@@ -10,6 +10,7 @@ import argparse
 import getpass
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -152,15 +153,18 @@ QUESTIONS: dict[str, Question] = {
 # --- what may be asked -----------------------------------------------------------------------------------
 
 
+PLACES = {"version": "V", "before": "A", "after": "B"}
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.releases", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m pipeline.releases", description="What is live, what was, and what ought to be.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, about: str, *versions: str, optional: bool = False) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=about, description=about)
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         for version in versions:
-            command.add_argument(version, type=_version, nargs="?" if optional else None, metavar=version[0].upper())
+            command.add_argument(version, type=_version, nargs="?" if optional else None, metavar=PLACES[version])
         if name in CHANGES:
             command.add_argument("--reason", required=True, type=_reason, help="why; it goes into the ledger")
         return command
@@ -188,7 +192,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _version(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("[1-9][0-9]{0,17}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a version; write its number, as 7")
     return int(text)
 
