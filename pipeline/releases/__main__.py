@@ -157,7 +157,9 @@ PLACES = {"version": "V", "before": "A", "after": "B"}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.releases", description="What is live, what was, and what ought to be.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.releases", description="What is live, what was, and what ought to be."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, about: str, *versions: str, optional: bool = False) -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from pipeline.contract import ledger
 from pipeline.contract.bundle import CERTIFICATE, MANIFEST, sha256
 from pipeline.contract.channel import Channel, Release
 from pipeline.contract.ledger import Action, Actor, Entry, Recorded
-from pipeline.errors import DeployFailed, ModelRefused, StoreUnavailable
+from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused, StoreUnavailable
 from pipeline.releases import SeenChannel, read_channel
 from pipeline.releases.ledger import last_generation, read_entry
 from pipeline.store import KeyChanged, KeyExists, KeyNotFound, Store
@@ -35,7 +35,7 @@ class Reason:
 
     def __post_init__(self) -> None:
         if not self.why.strip():
-            raise ModelRefused("a change of what is live must have a reason; say why")
+            raise ChangeRefused("a change of what is live must have a reason; say why")
 
 
 @dataclass(frozen=True, slots=True)

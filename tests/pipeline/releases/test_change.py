@@ -46,7 +46,7 @@ def test_where_nothing_is_to_be_changed_nothing_is_written(store: Store) -> None
 
 def test_a_change_without_a_reason_is_refused() -> None:
     """Blanks are none."""
-    with pytest.raises(ModelRefused, match="say why"):
+    with pytest.raises(ChangeRefused, match="say why"):
         Reason(ANNA, "stop", "  ")
 
 
