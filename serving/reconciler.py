@@ -25,8 +25,10 @@ from serving.loading import Load
 from serving.memory import release_memory
 from serving.quarantine import Quarantine
 from serving.release import LoadedRelease
+from serving.shadow import Shadow
 from serving.slot import Slot, is_of
 from serving.source import Source
+from serving.variants import Variant
 
 log = logging.getLogger(__name__)
 
@@ -71,17 +73,17 @@ class Reconciler:
         self._stopping = False
 
     def status(self) -> Status:
-        live, found, beside = self._slot.live, self._findings, self.companions
+        live, found, companions, beside = self._slot.live, self._findings, self.companions, self._slot.beside
         status = Status(
             model=self._source.model,
             ready=live is not None,
             generation=found.generation,
             refusal=found.refusal,
-            store_error=found.store_error or beside.trouble,
-            challenger=_digest(self._slot.challenger),
-            shadow=_digest(self._slot.shadow),
-            challenger_refusal=beside.refusal("challenger"),
-            shadow_refusal=beside.refusal("shadow"),
+            store_error=found.store_error or companions.trouble,
+            challenger=_digest(beside.challenger if beside else None),
+            shadow=_digest(beside.shadow if beside else None),
+            challenger_refusal=companions.refusal("challenger"),
+            shadow_refusal=companions.refusal("shadow"),
         )
         if live is None:
             return status
@@ -235,5 +237,6 @@ class Reconciler:
         self._wake.set()
 
 
-def _digest(loaded: LoadedRelease | None) -> str | None:
-    return None if loaded is None else loaded.digest
+def _digest(variant: Variant | Shadow | None) -> str | None:
+    """Of what has the role: what is loaded and not yet asked by any request has not."""
+    return None if variant is None else variant.release.digest

@@ -79,11 +79,15 @@ class Shadow:
             self._wake.wait()
             self._wake.clear()
             while not self._ended and self._queue:
-                time.sleep(min(REST * self.answer_next(), LONGEST_REST_SECONDS))
+                try:
+                    time.sleep(min(REST * self.answer_next(), LONGEST_REST_SECONDS))
+                except Exception:  # a defect here costs one pair
+                    log.exception("the answers of the shadow could not be kept")
 
     def answer_next(self) -> float:
         """Answer the first request that waits. Returns the seconds that it took."""
         batch, answers = self._queue.popleft()
+        self._rows_out += batch.count
         started = time.perf_counter()
         try:
             own = self.release.run(self._translated(batch))
@@ -94,7 +98,6 @@ class Shadow:
             seconds = time.perf_counter() - started
             self.tally.answered(own, seconds)
             self._keep(batch, answers[:, self._outputs], own[:, self._own_outputs])
-        self._rows_out += batch.count
         return seconds
 
     def _failed(self, error: Exception, seconds: float) -> None:
