@@ -1,6 +1,6 @@
-"""In the Airflow UI: the page *Releases* (what ought to be live, what each replica serves) and links to MLflow.
+"""In the Airflow UI: the page *Releases* (what ought to be live, what is, what was changed) and links to MLflow.
 
-Airflow imports this file under its bare name. Not here: changing what is live (``pipeline/deploy.py``).
+Airflow imports this file under its bare name. Not here: changing what is live (the DAG ``car_price_release``).
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ from fastapi.responses import HTMLResponse
 from pipeline.errors import GavelError
 
 if TYPE_CHECKING:
-    from pipeline.contract.channel import Channel
+    from pipeline.contract.channel import Channel, Release
+    from pipeline.contract.ledger import Entry
     from pipeline.settings import Settings
+    from pipeline.store import Store
 
 DAG_ID = "car_price_daily"
 LINKED_TASKS = ("register", "gate", "deploy")
 PATIENCE_SECONDS = 2
 REFRESH_SECONDS = 5
+CHANGES = 10  # of the ledger, on the page
+RELEASE_PAGE = "../dags/car_price_release"  # as seen from /gavel/releases, whatever path Airflow lies under
 
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
@@ -87,24 +91,67 @@ def ask(url: str, token: str = "") -> Replica:
         return Replica(url, problem=f"does not answer: {type(error).__name__}")
 
 
-def page(model: str, channel: Channel, replicas: Sequence[Replica], mlflow: str) -> str:
-    """The page as HTML; every text that came from elsewhere is escaped."""
+def page(model: str, channel: Channel, replicas: Sequence[Replica], mlflow: str, record: str) -> str:
+    """The page as HTML; every text that came from elsewhere is escaped. ``record`` is the ledger's table."""
     champion = channel.champion
-    wanted = "No release yet: run the DAG once."
-    if champion is not None:
-        wanted = (
-            f"<b>Version {champion.version}</b>, learned from sales up to {escape(champion.data_day)}, "
-            f"digest <code>{escape(champion.digest[:12])}</code>, generation {channel.generation} of the channel."
-        )
     rows = "".join(_row(replica, champion.digest if champion else None) for replica in replicas)
     return (
         f"<!doctype html><html lang=en><head><meta charset=utf-8><title>Releases</title><style>{STYLE}</style>"
         f"<meta http-equiv=refresh content={REFRESH_SECONDS}></head><body><h1>Releases of {escape(model)}</h1>"
-        f"<h2>Ought to be live</h2><p>{wanted}</p>"
+        f"<h2>Ought to be live</h2>{_wanted(channel)}"
+        f'<p><a href="{RELEASE_PAGE}">Promote, roll back, try or quarantine a version</a> '
+        "(its Trigger button opens the form)</p>"
         f"<h2>What each replica serves now</h2>"
-        f"<table><tr><th>replica<th>version<th>digest<th>since<th>workers<th>remark</tr>{rows}"
-        f'</table><p><a href="{escape(mlflow)}" target=_blank rel=noopener>All versions in MLflow</a></p></body></html>'
+        f"<table><tr><th>replica<th>version<th>digest<th>since<th>workers<th>remark</tr>{rows}</table>"
+        f"<h2>The last changes</h2>{record}"
+        f'<p><a href="{escape(mlflow)}" target=_blank rel=noopener>All versions in MLflow</a></p></body></html>'
     )
+
+
+def _wanted(channel: Channel) -> str:
+    """What the channel says, role by role."""
+    if channel.champion is None:
+        return "<p>No release yet: run the DAG once.</p>"
+    trial, shadow = channel.challenger, channel.shadow
+    lines = [
+        f"{_named(channel.champion)}, {_digest(channel.champion)}, generation {channel.generation} of the channel.",
+        f"Challenger: {_named(trial.release)}, answers {trial.share:.3g} of the requests." if trial else "",
+        f"Shadow: {_named(shadow)}, answers copies that nobody sees." if shadow else "",
+        f"In quarantine: {', '.join(map(str, channel.quarantined))}." if channel.quarantined else "",
+    ]
+    return "".join(f"<p>{line}</p>" for line in lines if line)
+
+
+def _named(release: Release) -> str:
+    return f"<b>Version {release.version}</b>, learned from sales up to {escape(release.data_day)}"
+
+
+def _digest(release: Release) -> str:
+    return f"digest <code>{escape(release.digest[:12])}</code>"
+
+
+def changes(entries: Sequence[Entry]) -> str:
+    """The newest entries of the ledger as a table, with why and by whom."""
+    if not entries:
+        return "<p>None yet.</p>"
+    rows = "".join(
+        f"<tr><td>{escape(each.at[:19])}<td>{escape(each.action)}<td>{_move(each)}<td>{_who(each)}<td>{escape(each.why)}</tr>"
+        for each in entries
+    )
+    return f"<table><tr><th>when (UTC)<th>what<th>champion<th>who<th>why</tr>{rows}</table>"
+
+
+def _move(entry: Entry) -> str:
+    """The champion before and after, where it is another one."""
+    before, after = (each.version if each else "none" for each in (entry.before.champion, entry.after.champion))
+    return f"{after}" if before == after else f"{before} &rarr; {after}"
+
+
+def _who(entry: Entry) -> str:
+    name = escape(str(entry.who))
+    if not entry.who.url.startswith(("http://", "https://")):
+        return name
+    return f'<a href="{escape(entry.who.url)}">{name}</a>'
 
 
 def _row(replica: Replica, wanted: str | None) -> str:
@@ -141,12 +188,24 @@ def _page(settings: Settings) -> str:
     from pipeline.releases import read_channel
     from pipeline.store import open_store
 
-    model = datasets.load(settings.dataset).model_name
-    channel = read_channel(open_store(settings.store), model).channel
+    model, store = datasets.load(settings.dataset).model_name, open_store(settings.store)
+    channel = read_channel(store, model).channel
     with ThreadPoolExecutor(max_workers=8) as pool:
         token = settings.push_token.get_secret_value()
         replicas = list(pool.map(partial(ask, token=token), settings.serving_urls))
-    return page(model, channel, replicas, f"{settings.mlflow_uri.rstrip('/')}/#/models/{model}")
+    record = _record(store, model, channel.generation)
+    return page(model, channel, replicas, f"{settings.mlflow_uri.rstrip('/')}/#/models/{model}", record)
+
+
+def _record(store: Store, model: str, generation: int) -> str:
+    """The last changes; a ledger that is damaged is a sentence, for what is live is still worth seeing."""
+    from pipeline.releases.ledger import read_entry
+
+    try:
+        newest = (read_entry(store, model, each) for each in range(generation, max(0, generation - CHANGES), -1))
+        return changes([recorded.entry for recorded in newest if recorded])
+    except GavelError as error:
+        return f"<p class=bad>{escape(str(error))}</p>"
 
 
 class MlflowLink(BaseOperatorLink):

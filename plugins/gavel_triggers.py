@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
-from pipeline import datasets
 from pipeline.bake import Limits, Verdict, look, verdict
 from pipeline.settings import Settings, read_settings
 from pipeline.variant_counts import Held, Reading, parse
@@ -148,6 +147,8 @@ class AliasTrigger(BaseEventTrigger):
 
 
 async def _read(client: httpx.AsyncClient, settings: Settings) -> tuple[str, str]:
+    from pipeline import datasets  # with numpy, which Airflow need not load to read a DAG
+
     model = datasets.load(settings.dataset).model_name
     address = f"{settings.mlflow_uri.rstrip('/')}/api/2.0/mlflow/registered-models/get"
     response = await client.get(address, params={"name": model})

@@ -9,7 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.contract.channel import Channel, Release, channel_key
+from pipeline.contract.channel import Challenger, Channel, Release, channel_key
+from pipeline.contract.ledger import Actor, entry_key
+from pipeline.releases.change import Reason, change
+from pipeline.store import open_store
 from tests.airflow_home import REPOSITORY, make_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow 3.3 and Starlette warn about their own code
@@ -149,6 +152,50 @@ def test_what_replicas_say_is_only_text(client, token, configured, replica):
     said = {"version": evil, "digest": evil, "since": evil, "refusal": {"reason": evil}}
     configured(replica(said))
     assert "<script>" not in ask(client, token).text
+
+
+def changed(tmp_path, clicks):
+    """A store in which somebody has made changes; the page reads its ledger."""
+    store = open_store(f"file:{tmp_path}/store")
+    for number in range(clicks):
+        version = Release(number + 1, f"{number:064x}", "2026-11-20")
+        who = Actor("person", "<i>anna</i>", "http://airflow/run" if number % 2 else "javascript:alert(1)")
+        reason = Reason(who, "promote", f"<b>reason {number + 1}</b>")
+        change(store, "car_price", reason, lambda seen, version=version: seen.with_champion(version))
+    return store
+
+
+def test_what_is_on_trial_and_what_was_changed(client, token, configured, tmp_path):
+    """Challenger with its share, shadow, quarantine; the last ten changes with who and why; the way to the form."""
+    configured(AWAY)
+    (tmp_path / "store" / channel_key("car_price")).unlink()
+    store, who = changed(tmp_path, 12), Actor("automatic", "bake of version 3", "http://airflow/bake")
+    trial = {"challenger": Challenger(RELEASE, 0.25), "shadow": Release(8, DIGEST, "2026-11-22"), "quarantined": (3, 5)}
+    change(store, "car_price", Reason(who, "canary", "try it"), lambda seen: seen.changed(**trial))
+    text = ask(client, token).text
+    assert "<b>Version 12</b>" in text
+    assert "Challenger: <b>Version 7</b>, learned from sales up to 2026-11-21, answers 0.25 of the requests" in text
+    assert "Shadow: <b>Version 8</b>" in text
+    assert "In quarantine: 3, 5." in text
+    assert '<td>canary<td>12<td><a href="http://airflow/bake">bake of version 3 (automatic)</a>' in text
+    assert "<td>promote<td>11 &rarr; 12<td>" in text
+    assert text.count("<tr><td>20") == 10
+    assert "reason 4&lt;" in text
+    assert "reason 3&lt;" not in text
+    assert 'href="../dags/car_price_release"' in text
+    assert "<b>reason" not in text
+    assert "javascript:" not in text
+
+
+def test_a_damaged_ledger_hides_nothing_else(client, token, configured, tmp_path):
+    """The page says so, and still shows what is live."""
+    configured(AWAY)
+    (tmp_path / "store" / channel_key("car_price")).unlink()
+    changed(tmp_path, 2)
+    (tmp_path / "store" / entry_key("car_price", 2)).write_text("{}")
+    answer = ask(client, token)
+    assert (answer.status_code, "<b>Version 2</b>" in answer.text) == (200, True)
+    assert "the ledger entry cannot be read" in answer.text
 
 
 def test_before_the_first_release(client, token, configured, plugin):
