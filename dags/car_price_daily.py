@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import (
     Asset,
     ExceptionRetryPolicy,
@@ -25,6 +26,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pipeline.errors import TryAgain
+from pipeline.settings import read_settings
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -47,8 +49,13 @@ DOC = """
 * **No sales that day**, or too few days so far to learn from: the rest is skipped, and the run is green.
 * **The gate refuses**: the model stays in the registry with the reason, `deploy` is skipped, what was live still is.
   The certificate with all checks is in the log of `gate` and in MLflow; the release carries it, signed.
+* **Approval**: with `GAVEL_APPROVAL=true` a person agrees before `deploy`, with the certificate before their eyes.
 * **Errors**: something that is away is tried again; bad data or settings fail at once and name the cause.
 """
+
+# Whether there is the task at all, so it is asked when Airflow reads this file.
+APPROVAL = read_settings().approval
+LONGEST_WAIT = timedelta(hours=20)
 
 BASELINE: dict[str, bool | None] = {"as configured": None, "with": True, "without": False}
 PARAMS = {
@@ -109,8 +116,6 @@ def data_day(day: str | None, logical_date: datetime | None, run_after: datetime
 
 def chosen_settings() -> Settings:
     """The pipeline's settings with what the trigger form overrides; the form's bounds have been checked."""
-    from pipeline.settings import read_settings
-
     params = get_current_context()["params"]
     chosen = {"window_days": params["window_days"], "with_baseline": BASELINE[params["baseline"]]}
     return read_settings().model_copy(update={name: value for name, value in chosen.items() if value is not None})
@@ -214,6 +219,44 @@ def deploy(registered: Json, verdict: Json) -> Json:
     return deployed
 
 
+class Approval(ApprovalOperator):
+    """A person agrees before the version goes live (GAVEL_APPROVAL); about a refused one nobody is asked."""
+
+    def execute(self, context: Any) -> Any:
+        if not context["ti"].xcom_pull(task_ids="gate")["passed"]:
+            raise AirflowSkipException("the gate has refused it: there is nothing to approve")
+        return super().execute(context)
+
+
+def approval() -> Approval:
+    """The next day's run is not kept waiting: without an answer by then the version stays out."""
+    return Approval(
+        task_id="approval",
+        subject="Shall version {{ ti.xcom_pull(task_ids='register')['version'] }} of the price model go live?",
+        body="{{ ti.xcom_pull(task_ids='gate')['markdown'] }}",
+        params={
+            "reason": Param("", type="string", maxLength=500, title="Reason", description="Kept with the version.")
+        },
+        defaults=ApprovalOperator.REJECT,
+        response_timeout=LONGEST_WAIT,
+        execution_timeout=None,
+        doc_md=Approval.__doc__,
+    )
+
+
+# After deploy, as a refusal skips what comes directly after the approval.
+@task(trigger_rule="none_failed", doc_md="Who approved or refused, and why, is kept in the version's tags.")
+def note_approval(registered: Json) -> Json:
+    from pipeline import steps
+
+    answer = get_current_context()["ti"].xcom_pull(task_ids="approval")
+    if not answer:
+        raise AirflowSkipException("nobody was asked")
+    approved = answer["chosen_options"] == [ApprovalOperator.APPROVE]
+    name, reason = (answer["responded_by_user"] or {}).get("name", ""), answer["params_input"].get("reason", "")
+    return told(steps.note_approval(chosen_settings(), registered["version"], approved, name, reason))
+
+
 @dag(
     DAG_ID,
     dag_display_name="Car price, daily",
@@ -222,7 +265,7 @@ def deploy(registered: Json, verdict: Json) -> Json:
     start_date=datetime(2015, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=3),
+    dagrun_timeout=timedelta(hours=3) + (LONGEST_WAIT if APPROVAL else timedelta()),
     default_args=DEFAULTS,
     params=PARAMS,
     tags=["gavel", "car_price"],
@@ -234,7 +277,9 @@ def car_price_daily() -> None:
     bundle = export(trained)
     registered = register(bundle, trained)
     verdict = gate(bundle, trained, registered)
-    deploy(registered, verdict)
+    deployed = deploy(registered, verdict)
+    if APPROVAL:
+        verdict >> approval() >> deployed >> note_approval(registered)
 
 
 car_price_daily()

@@ -153,6 +153,7 @@ class Calls:
                 "passed": passed,
                 "reason": "worse than the champion",
                 "table": "all checks\nin a table",
+                "markdown": "### all checks",
                 "message": "judged",
             },
             "deploy": {"live": True, "version": 4, "digest": "e", "message": "live"},
