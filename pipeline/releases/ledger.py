@@ -44,18 +44,16 @@ def read_entries(store: Store, model: str) -> list[Recorded]:
 
 
 def backwards(store: Store, model: str, generation: int) -> Iterator[Entry]:
-    """The entries from ``generation`` back to the first, read one by one; a change that was undone is left out."""
+    """The entries from ``generation`` back to the first, read one by one."""
     while generation > 0 and (recorded := read_entry(store, model, generation)):
-        undo = recorded.entry.action == "undo"
-        if not undo:
-            yield recorded.entry
-        generation -= 2 if undo else 1
+        yield recorded.entry
+        generation -= 1
 
 
 def champions_before(store: Store, model: str, generation: int) -> Iterator[Release]:
-    """Those who were champion before the one of ``generation``, the last one first."""
+    """Those who were champion before the one of ``generation``, the last one first; not who was only tried in vain."""
     for entry in backwards(store, model, generation):
-        if entry.before.champion and entry.before.champion != entry.after.champion:
+        if entry.action != "undo" and entry.before.champion and entry.before.champion != entry.after.champion:
             yield entry.before.champion
 
 

@@ -144,6 +144,25 @@ def test_a_channel_that_was_changed_past_the_ledger_is_found(changes, problem):
     assert chain.problems(MODEL, objects, None) == ["the channel cannot be read"]
 
 
+def test_an_entry_that_begins_with_something_else_is_found():
+    """It names the right entry before it, and another channel than that one made."""
+    objects, channel = written(3)
+    before = Channel(MODEL, 3, RELEASES[7])
+    entry = Entry(
+        "2026-11-22T09:00:00+00:00",
+        WHO,
+        "deploy",
+        "new",
+        before,
+        before.with_champion(RELEASES[8]),
+        None,
+        channel.entry,
+    )
+    objects[key(4)] = entry.to_bytes()
+    found = chain.problems(MODEL, objects, ledger.read(objects[key(4)]).channel)
+    assert found == [f"{key(4)}: it begins with another channel than generation 3 ended with"]
+
+
 def test_a_channel_one_behind_is_no_tampering():
     """The writer was interrupted between entry and channel; what is said then says who will carry it out."""
     objects, _ = written(5)

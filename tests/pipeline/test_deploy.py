@@ -23,6 +23,7 @@ from pipeline.releases.history import verify
 from pipeline.releases.ledger import read_entries
 from pipeline.releases.rollout import Target, publish
 from pipeline.releases.trial import canary, quarantine, release_quarantine
+from pipeline.replicas import Replicas
 from pipeline.store import KeyExists, Store, open_store
 from tests.kill_points import killed_at
 from tests.pipeline.fake_serving import FakeServing
@@ -319,6 +320,27 @@ def test_a_newer_deploy_meanwhile_wins(
     assert not done.live
     assert "does not replace version 3" in done.message
     assert registry.champion == 3
+
+
+def test_an_alias_that_ran_ahead_is_taken_back(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ended just then found our release in the channel and gave it the alias; then it is refused."""
+    serving, look = serve("refuses"), FakeServing.look
+    serving.good = OLD.digest
+    put_live(store, registry, OLD, 1, serving)
+
+    def ahead(self: FakeServing) -> None:
+        look(self)
+        live = champion(store)
+        registry.champion = live.version if live else None
+
+    monkeypatch.setattr(FakeServing, "look", ahead)
+    push = Replicas.push
+    monkeypatch.setattr(Replicas, "push", lambda self: push(self) if registry.champion == 1 else None)
+    with pytest.raises(ModelRefused, match="the channel is back at version 1"):
+        put_live(store, registry, NEW, 2, serving)
+    assert registry.champion == 1
 
 
 def test_a_refusal_after_a_newer_deploy_takes_nothing_back(
