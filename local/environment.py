@@ -108,5 +108,7 @@ AIRFLOW = {
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+    # The same for what the triggerer watches: a new one takes it up once the old one has been silent for so long.
+    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     "USAGE_DATA_COLLECTION__ENABLED": "False",
 }

@@ -17,7 +17,7 @@ from local.supervisor import Supervisor
 
 PATIENCE_SECONDS = 400
 TAIL_LINES = 15
-COMPONENTS = ("metadatabase", "scheduler", "dag_processor")
+COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 @dataclass(frozen=True, slots=True)

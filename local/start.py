@@ -66,7 +66,7 @@ def _all_up(stack: Stack, board: Board) -> Airflow:
 
 def _checks(stack: Stack, airflow: Airflow, since: datetime) -> list[Check]:
     urls = {name: stack.ports.url(name) for name in stack.ports.to_dict()}
-    parts = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
+    parts = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
     return [
         Check("MLflow", ("mlflow",), lambda: answers(urls["mlflow"] + "/health"), urls["mlflow"]),
         Check("serving", ("serving",), lambda: answers(urls["serving"] + "/livez"), urls["serving"]),

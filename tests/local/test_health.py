@@ -85,7 +85,8 @@ class FakeAirflow:
 
     def health(self):
         component = {"status": self.status, "latest_scheduler_heartbeat": self.beat.isoformat()}
-        return {"metadatabase": {"status": "healthy"}, "scheduler": component, "dag_processor": component}
+        beating = dict.fromkeys(("scheduler", "dag_processor", "triggerer"), component)
+        return {"metadatabase": {"status": "healthy"}, **beating}
 
     def log_in(self):
         pass

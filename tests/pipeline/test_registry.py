@@ -15,7 +15,7 @@ import pytest
 from pipeline.contract.bundle import sha256
 from pipeline.errors import RegistryUnavailable
 from pipeline.registry import Registry
-from pipeline.registry_entries import ModelFolder, Run, Version
+from pipeline.registry_entries import Aliased, ModelFolder, Run, Version
 from pipeline.registry_limits import ENVIRONMENT, UPLOAD, RegistryRefused
 from tests.pipeline.mlflow_server import Proxy, free_port
 from tests.pipeline.tiny_model import model_bytes
@@ -168,6 +168,7 @@ def test_alias_and_tags(mlflow_url: str, model: str) -> None:
     """An alias names one version and moves; there is none before it is set, nor of a model that is not there."""
     registry = Registry(mlflow_url)
     assert registry.alias(model) is None
+    assert registry.aliased(model) == Aliased(None, None)
     run = start(registry, model)
     version_of(registry, model, run, "f1")
     version_of(registry, model, run, "f2")
@@ -175,6 +176,11 @@ def test_alias_and_tags(mlflow_url: str, model: str) -> None:
     registry.set_alias(model, 1)
     registry.set_alias(model, 2)
     assert registry.alias(model) == 2
+    assert registry.aliased(model) == Aliased(2, 2)
+    registry.client.set_registered_model_alias(model, "champion", "1")
+    assert registry.aliased(model) == Aliased(1, 2)  # a person was that
+    registry.remove_alias(model)
+    assert registry.aliased(model) == Aliased(None, None)
     registry.tag_version(model, 1, {"gate": "refused", "gate_reason": "too far off"})
     found = registry.find_version(model, "f1")
     assert found is not None
