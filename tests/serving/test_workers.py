@@ -44,6 +44,14 @@ def lives(pid: int) -> bool:
         return False
 
 
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def stopped(pid: int):
     """The process does nothing meanwhile, as one that hangs."""
@@ -108,7 +116,7 @@ def test_when_the_parent_is_killed_nobody_stays(root):
         served.process.kill()
         served.process.wait()
         wait_for(lambda: not any(lives(int(pid)) for pid in children), 5)
-        socket.create_server(("127.0.0.1", served.port)).close()
+        wait_for(lambda: is_free(served.port), 5)  # a process is gone before the last of its threads has closed all
 
 
 def test_a_stopped_worker_makes_the_replica_not_ready(root):
