@@ -64,11 +64,12 @@ def _judged(settings: Settings, store: Store, day: date, version: int, trained: 
     bundle = steps.export(settings, trained)
     terms = Terms("enforce", settings.gate_margin, "", datetime.now(UTC))
     refs = [Ref(each["prefix"], each["digest"]) for each in (bundle, trained)]
-    verdict = gate(datasets.load(settings.dataset), store, NotedRegistry(), *refs, version, terms)
-    released = Ref(verdict.prefix, verdict.digest)
-    files = {name: read_file(store, released, name) for name in bundles.RELEASE_FILES}
-    certificate = certificates.read(files[bundles.CERTIFICATE])
+    registry = NotedRegistry()
+    verdict = gate(datasets.load(settings.dataset), store, registry, *refs, version, terms)
+    certificate = certificates.read(registry.files[version]["certificate/certificate.json"])
     if verdict.passed:
+        released = Ref(verdict.prefix, verdict.digest)
+        files = {name: read_file(store, released, name) for name in bundles.RELEASE_FILES}
         _make_live(store, certificate.model, version, files)
     return _figures(settings.seed, day, certificate)
 

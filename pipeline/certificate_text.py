@@ -17,7 +17,7 @@ def table(certificate: Certificate) -> str:
     """Plain text with a line for each check, columns below each other."""
     rows = [("verdict", "check", "figure", "limit"), *(_cells(check) for check in certificate.checks)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    texts = ["", *(check.text for check in certificate.checks)]
+    texts = ["", *(_plain(check.text) for check in certificate.checks)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=True)), text]).rstrip()
         for row, text in zip(rows, texts, strict=True)

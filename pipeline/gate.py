@@ -31,9 +31,9 @@ from pipeline.errors import ModelRefused
 from pipeline.registry import Registry
 from pipeline.releases import live_release, read_release
 from pipeline.scoring import Scorer
-from pipeline.signing import sign
+from pipeline.signing import public_key, sign
 from pipeline.store import KeyNotFound, Store
-from pipeline.workspace import Ref, Workspace, key_of, read_file
+from pipeline.workspace import Ref, Workspace, code_digest, key_of, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """May the version go live (``passed``)? The folder at ``prefix`` has the release's files, certificate included.
+    """May the version go live (``passed``)? Then the folder at ``prefix`` has the release's files, with certificate.
 
     ``verdict`` says it in a word, ``reason`` in a line; ``table`` and ``markdown`` show every check.
     """
@@ -82,7 +82,7 @@ def gate(
 ) -> Verdict:
     """Check a version, write its certificate, and make the release that deploy publishes; signed if there is a ``key``.
 
-    A refusal is an answer, not an error. A version that was published before keeps the certificate it has.
+    A refusal is an answer, not an error. A version that was published before keeps its certificate.
 
     Raises:
         DataInvalid, BundleInvalid: the inputs were changed after they were written.
@@ -90,27 +90,55 @@ def gate(
         RegistryUnavailable, StoreUnavailable, DeployFailed: try again.
     """
     candidate = bundles.read({name: read_file(store, bundle, name) for name in bundles.FILES})
-    release = _published(store, candidate, version)
+    folders = Workspace(store, f"certified/{candidate.manifest.model_name}")
+    release, name = _before(store, candidate, version), _key(store, candidate, version, terms, key)
+    if release is not None:
+        name = key_of("published", release.digest)
+    elif ref := folders.find(name):
+        release = _read(store, ref)
     if release is None:
         checks, champion = judge(dataset, store, candidate, trained, version, terms, prover)
         release = _release(candidate, _certificate(candidate, version, terms, checks, champion), key)
-    assert release.certificate is not None
-    certificate = certificates.read(release.certificate)
-    ref = Workspace(store, f"certified/{candidate.manifest.model_name}").publish(
-        key_of("gate", release.digest), release.files
-    )
+    return _concluded(store, registry, release, version, folders, name)
+
+
+def _concluded(
+    store: Store, registry: Registry, release: Bundle, version: int, folders: Workspace, name: str
+) -> Verdict:
+    """What may go live gets its folder; the verdict is told to the registry last."""
+    certificate, ref = _read_certificate(release), Ref("", "")
+    if certificate.allowed:
+        ref = folders.publish(name, release.files)
+        release = _read(store, ref)  # another gate may have been faster: then its certificate stands
+        certificate = _read_certificate(release)
     verdict = _verdict(certificate, ref)
     registry.add_findings(
         certificate.model,
         version,
         files={
-            "certificate/certificate.json": release.certificate,
+            "certificate/certificate.json": certificate.to_bytes(),
             certificate_text.ARTIFACT: verdict.markdown.encode(),
         },
         tags=_tags(certificate, verdict.reason, release),
         about=lambda card: certificate_text.described(card, certificate),
     )
     return verdict
+
+
+def _key(store: Store, candidate: Bundle, version: int, terms: Terms, key: Ed25519PrivateKey | None) -> str:
+    """One folder for one judgement: a gate that was killed, or two at once, come to the same certificate."""
+    live = live_release(store, candidate.manifest.model_name)
+    judged = (candidate.digest, version, terms.mode, terms.margin, terms.force_reason, live.digest if live else "")
+    return key_of("gate", *judged, public_key(key) if key else "", code_digest())
+
+
+def _read(store: Store, ref: Ref) -> Bundle:
+    return bundles.read({name: read_file(store, ref, name) for name in bundles.RELEASE_FILES})
+
+
+def _read_certificate(release: Bundle) -> Certificate:
+    assert release.certificate is not None
+    return certificates.read(release.certificate)
 
 
 def judge(
@@ -174,7 +202,7 @@ def _champion(store: Store, model: str) -> tuple[Champion | None, str]:
         return None, f"the champion's release {live.version} cannot be read ({error})"
 
 
-def _published(store: Store, candidate: Bundle, version: int) -> Bundle | None:
+def _before(store: Store, candidate: Bundle, version: int) -> Bundle | None:
     """The release of this version that was made of this bundle and published by an earlier run: it stands."""
     try:
         found = read_release(store, candidate.manifest.model_name, version)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pipeline.contract import bundle as bundles
 from pipeline.contract import certificate as certificates
 from pipeline.contract import channel as channels
-from pipeline.contract.bundle import CERTIFICATE, FILES, MANIFEST, RELEASE_FILES, SIGNATURE, Bundle, Golden
+from pipeline.contract.bundle import CERTIFICATE, FILES, MANIFEST, RELEASE_FILES, Bundle, Golden
 from pipeline.contract.certificate import Certificate, Check
 from pipeline.contract.channel import Channel, Release
 from pipeline.errors import DeployFailed, ModelRefused
@@ -55,8 +55,13 @@ class Judged:
 
     verdict: Verdict
     registry: NotedRegistry
-    release: Bundle
+    made: Bundle | None
     certificate: Certificate
+
+    @property
+    def release(self) -> Bundle:
+        assert self.made is not None
+        return self.made
 
     def check(self, name: str) -> Check:
         return next(check for check in self.certificate.checks if check.name == name)
@@ -84,10 +89,13 @@ def judge(
     folders, registry = put(store, bundle, table), NotedRegistry()
     terms = replace(terms, **changes)
     verdict = gate(DATASET, store, registry, folders.bundle_ref, folders.trained_ref, VERSION, terms, KEY, server)
-    ref = Ref(verdict.prefix, verdict.digest)
-    release = bundles.read({name: read_file(store, ref, name) for name in RELEASE_FILES})
-    assert release.certificate is not None
-    return Judged(verdict, registry, release, certificates.read(release.certificate))
+    release = None
+    if verdict.passed:
+        ref = Ref(verdict.prefix, verdict.digest)
+        release = bundles.read({name: read_file(store, ref, name) for name in RELEASE_FILES})
+    return Judged(
+        verdict, registry, release, certificates.read(registry.files[VERSION]["certificate/certificate.json"])
+    )
 
 
 def test_a_good_first_version_passes(store: Store) -> None:
@@ -122,12 +130,27 @@ def test_the_release_has_the_bundle_and_a_signed_certificate(store: Store) -> No
     assert found.tags["signed_by"] == key_id(public_key(KEY))
 
 
-def test_a_refused_release_is_not_signed(store: Store) -> None:
-    """The seal is for what may go live."""
+def test_no_release_comes_of_a_refused_version(store: Store) -> None:
+    """It has a certificate that says so, and nothing that could be published."""
     found = judge(store, make_bundle(1.3), predictions(1.3))
-    assert not found.verdict.passed
-    assert json.loads(found.release.files[SIGNATURE])["key"] is None
+    assert (found.verdict.passed, found.verdict.prefix, found.made) == (False, "", None)
     assert found.tags["signed_by"] == "none"
+    assert not list(store.keys("certified/"))
+
+
+def test_judged_again_it_is_the_same_release(store: Store) -> None:
+    """A gate that was killed after it had judged, or two at once, come to one certificate."""
+    first = judge(store, make_bundle(), predictions())
+    again = judge(store, make_bundle(), predictions(), now=datetime(2016, 1, 1, tzinfo=UTC))
+    assert again.verdict == first.verdict
+    assert len({key.split("/")[2] for key in store.keys("certified/")}) == 1
+
+
+def test_a_new_champion_is_another_judgement(store: Store) -> None:
+    """What was found without one does not stand."""
+    assert judge(store, make_bundle(), predictions()).certificate.champion is None
+    make_live(store, make_bundle(1.06, "2015-06-07"))
+    assert judge(store, make_bundle(), predictions()).certificate.champion is not None
 
 
 def test_people_find_the_certificate_in_mlflow(store: Store) -> None:
@@ -348,8 +371,6 @@ def test_the_servers_are_asked_before_anything_is_live(store: Store) -> None:
     prefix = channels.candidate_prefix(MODEL, VERSION)
     assert bundles.read({name: store.read(f"{prefix}/{name}").data for name in FILES}) == bundle
     assert "as recorded" in found.check("answers").text
-    judge(store, bundle, predictions(), server=server)
-    assert len(server.asked) == 2
 
 
 def test_what_a_server_refuses_is_refused(store: Store) -> None:
@@ -382,7 +403,7 @@ def test_the_first_published_release_of_a_version_stands(store: Store) -> None:
     first = judge(store, make_bundle(), predictions())
     store.publish(channels.release_prefix(MODEL, VERSION), first.release.files, last=MANIFEST)
     again = judge(store, make_bundle(), predictions(1.3), now=datetime(2016, 1, 1, tzinfo=UTC))
-    assert again.verdict == first.verdict
+    assert again.release == first.release
     assert again.tags == first.tags
 
 

@@ -14,7 +14,6 @@ from pipeline.contract import certificate as certificates
 from pipeline.contract.certificate import Certificate
 from pipeline.gate import gate
 from pipeline.store import Store, open_store
-from pipeline.workspace import Ref, read_file
 from tests.pipeline.auction_rows import DATASET
 from tests.pipeline.judged_models import ENFORCE, Made, make, make_live, read, scaled, slowed, spoilt
 from tests.pipeline.noted_registry import NotedRegistry
@@ -36,8 +35,9 @@ def good(store: Store) -> Made:
 
 
 def judged(store: Store, made: Made, version: int = 2) -> Certificate:
-    verdict = gate(DATASET, store, NotedRegistry(), made.bundle, made.trained, version, ENFORCE)
-    return certificates.read(read_file(store, Ref(verdict.prefix, verdict.digest), "certificate.json"))
+    registry = NotedRegistry()
+    gate(DATASET, store, registry, made.bundle, made.trained, version, ENFORCE)
+    return certificates.read(registry.files[version]["certificate/certificate.json"])
 
 
 def failed(certificate: Certificate) -> dict[str, str]:
