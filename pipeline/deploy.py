@@ -76,21 +76,19 @@ def deploy(
         return _not_live(release, move.channel)
     replicas = Replicas(serving_urls, push_token, lambda: read_channel(store, model).channel.champion == release)
     try:
-        superseded = not replicas.serve(packed, release, move.channel.generation, timeout)
+        found = replicas.serve(packed, release, move.channel.generation, timeout)
     except GavelError as error:
         raise _undo(store, replicas, move, error) from error
-    if superseded:
+    if found is None:
         return _not_live(release, read_channel(store, model).channel)
     registry.set_alias(model, version)
-    return Deployed(
-        True, version, release.digest, move.channel.generation, _message(release, serving_urls), tuple(serving_urls)
-    )
+    return Deployed(True, version, release.digest, move.channel.generation, _message(release, found), found)
 
 
-def _message(release: Release, serving_urls: Sequence[str]) -> str:
-    if not serving_urls:
+def _message(release: Release, replicas: Sequence[str]) -> str:
+    if not replicas:
         return f"the channel names version {release.version}; no serving address is set, so nobody was asked"
-    return f"version {release.version} is live on {len(serving_urls)} of {len(serving_urls)} replicas"
+    return f"version {release.version} is live on {len(replicas)} of {len(replicas)} replicas"
 
 
 def _not_live(release: Release, channel: Channel) -> Deployed:

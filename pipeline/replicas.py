@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import requests
 
+from pipeline.addresses import NoAddress, Resolve, addresses
 from pipeline.contract.bundle import Bundle
 from pipeline.contract.channel import Release
 from pipeline.contract.status import ReplicaStatus, Status
@@ -22,61 +25,82 @@ from pipeline.errors import DeployFailed, ModelRefused
 CONNECT_SECONDS, READ_SECONDS = 2.0, 5.0
 POLL_SECONDS = 0.1
 SLOWEST_POLL_SECONDS = 1.0
-PUSHES_AT_ONCE = 16
+ASKED_AT_ONCE = 16
+CUT_OFF = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
 
 class Replicas:
     """The serving processes at ``urls``. ``wanted`` says whether the release is still the one that ought to be live."""
 
-    def __init__(self, urls: Sequence[str], token: str, wanted: Callable[[], bool]) -> None:
-        self._urls = tuple(url.rstrip("/") for url in urls)
+    def __init__(
+        self, urls: Sequence[str], token: str, wanted: Callable[[], bool], resolve: Resolve = socket.getaddrinfo
+    ) -> None:
+        self._urls = tuple(urls)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._wanted = wanted
+        self._resolve = resolve
 
     def push(self) -> None:
         """Tell each replica to look at the channel now. Only a hint: a replica that misses it looks by itself soon."""
-        with ThreadPoolExecutor(PUSHES_AT_ONCE) as pool:
-            list(pool.map(self._push, self._urls))
+        with contextlib.suppress(NoAddress), ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            list(pool.map(self._push, addresses(self._urls, self._resolve)))
 
     def _push(self, url: str) -> None:
         with contextlib.suppress(requests.RequestException):
             requests.post(f"{url}/v1/reload", headers=self._headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
 
-    def serve(self, bundle: Bundle, release: Release, generation: int, seconds: float) -> bool:
+    def serve(self, bundle: Bundle, release: Release, generation: int, seconds: float) -> tuple[str, ...] | None:
         """Push, then wait until every worker of every replica serves the release, and the golden rows are answered.
 
-        False when another release took its place meanwhile.
+        Which replicas there are is asked anew at each look: one that was started meanwhile must serve the release
+        too, one that is gone no longer counts. Returns their addresses; None when another release took its place.
 
         Raises:
-            DeployFailed: a replica did not get there within ``seconds``.
+            DeployFailed: a replica did not get there within ``seconds``, or there is none.
             ModelRefused: a replica refused the release or answers wrongly.
         """
         self.push()
         deadline = time.monotonic() + seconds
-        for url in self._urls:
-            if not self._wait(url, release, generation, deadline):
-                return False
-        for url in self._urls:
-            _check_golden(url, bundle, self._headers)
-        return self._wanted()
-
-    def _wait(self, url: str, release: Release, generation: int, deadline: float) -> bool:
         pause = POLL_SECONDS
+        proven: set[str] = set()
         while True:
-            status, trouble = _status(url, self._headers)
-            if status is not None:
-                if status.serves(release.digest):
-                    return True
-                _raise_refusal(url, status, release)
-                if (status.generation or 0) > generation and not self._wanted():
-                    return False
-                trouble = _trouble(status, release)
-            if time.monotonic() > deadline:
-                if not self._wanted():
-                    return False
-                raise DeployFailed(f"{url} does not serve version {release.version} in time: {trouble}")
-            time.sleep(pause)
-            pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+            try:
+                found = addresses(self._urls, self._resolve)
+                if proven.issuperset(found):
+                    return found if self._wanted() else None
+                if not self._prove([url for url in found if url not in proven], bundle, release, generation):
+                    return None
+                proven.update(found)
+            except (NoAddress, DeployFailed) as error:
+                if time.monotonic() > deadline:
+                    if not self._wanted():
+                        return None
+                    raise DeployFailed(str(error)) from error
+                time.sleep(pause)
+                pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+
+    def _prove(self, urls: Sequence[str], bundle: Bundle, release: Release, generation: int) -> bool:
+        """One look at replicas: do they serve the release, and answer its golden rows? False when it is superseded.
+
+        Raises:
+            DeployFailed: one does not, yet.
+            ModelRefused: one never will.
+        """
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            looks = zip(urls, pool.map(partial(_status, headers=self._headers), urls), strict=True)
+        behind = [(url, *look) for url, look in looks if look[0] is None or not look[0].serves(release.digest)]
+        known = [(url, status) for url, status, _ in behind if status is not None]
+        for url, status in known:
+            _raise_refusal(url, status, release)
+        if any((status.generation or 0) > generation for _, status in known) and not self._wanted():
+            return False
+        if behind:
+            url, said, why = behind[0]
+            trouble = why if said is None else _trouble(said, release)
+            raise DeployFailed(f"{url} does not serve version {release.version} in time: {trouble}")
+        for url in urls:
+            _check_golden(url, bundle, self._headers)
+        return True
 
 
 def _status(url: str, headers: Mapping[str, str]) -> tuple[ReplicaStatus | None, str]:
@@ -125,7 +149,7 @@ def _check_golden(url: str, bundle: Bundle, headers: Mapping[str, str]) -> None:
         if response.status_code in {429, 503}:
             raise DeployFailed(f"{url} is too busy to answer the golden rows (HTTP {response.status_code})")
         document = response.json()
-    except requests.ConnectionError as error:
+    except CUT_OFF as error:
         raise DeployFailed(f"{url} does not answer the golden rows") from error
     except requests.RequestException as error:
         raise ModelRefused(f"{url} does not answer the golden rows in JSON within {READ_SECONDS:g} s") from error

@@ -21,7 +21,7 @@ class FakeServing:
     busy (503), garbled (no JSON). ``loads`` are the digests it took on, ``tokens`` what the pushes came with.
     """
 
-    def __init__(self, store: Store, mood: str = "well") -> None:
+    def __init__(self, store: Store, mood: str = "well", host: str = "127.0.0.1", port: int = 0) -> None:
         self.mood, self.good, self.store = mood, "", store
         self.live: Bundle | None = None
         self.version: int | None = None
@@ -29,9 +29,10 @@ class FakeServing:
         self.refusal: Refusal | None = None
         self.loads: list[str] = []
         self.tokens: list[str | None] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, port), _Handler)
         self._server.serving = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.port = self._server.server_address[1]
+        self.url = f"http://{host}:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
