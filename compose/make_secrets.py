@@ -32,7 +32,7 @@ class Folder:
 
 def new_secrets() -> dict[str, str]:
     """A value for every name: of 512 random bits where Airflow signs with it, 256 elsewhere, 96 where people type it."""
-    names = ("database_admin", "database_airflow", "database_mlflow", "push_token", "valkey")
+    names = ("database_admin", "database_airflow", "database_mlflow", "push_token", "valkey", "s3_control")
     s3 = [f"s3_{who}_{part}" for who in ("admin", "pipeline", "mlflow", "serving") for part in ("id", "secret")]
     made = {name: secrets.token_urlsafe(32) for name in (*names, *s3)}
     keys = {f"key_{who}": f"gavel_{secrets.token_urlsafe(32)}" for who in ("client", "prometheus")}
@@ -54,7 +54,9 @@ def folders(known: Mapping[str, str]) -> dict[str, Folder]:
     """What each service may read, by its name."""
     return {
         "postgres": Folder(ROOT, {"env": _lines(POSTGRES_PASSWORD=known["database_admin"])}),
-        "s3": Folder(S3, {"s3.json": s3_identities(known)}),
+        "s3": Folder(
+            S3, {"s3.json": s3_identities(known), "env": _lines(WEED_JWT_FILER_SIGNING_KEY=known["s3_control"])}
+        ),
         "setup": Folder(PIPELINE, {"env": _setup(known)}),
         "airflow": Folder(PIPELINE, {"env": _airflow(known), "passwords.json": json.dumps({ADMIN: known["login"]})}),
         "mlflow": Folder(PIPELINE, {"env": _mlflow(known)}),
@@ -68,9 +70,9 @@ def folders(known: Mapping[str, str]) -> dict[str, Folder]:
 
 def s3_identities(known: Mapping[str, str]) -> str:
     """SeaweedFS's users: only ``admin`` may make buckets, serving may read what is released and nothing else."""
-    everything = ["Read", "Write", "List", "Tagging"]
+    everything = ["Read", "Write", "List"]
     granted = {
-        "admin": ["Admin", *everything],
+        "admin": ["Admin", *everything, "Tagging"],
         "pipeline": [f"{kind}:gavel" for kind in everything],
         "mlflow": [f"{kind}:mlflow" for kind in everything],
         "serving": ["Read:gavel/releases/*", "Read:gavel/channels/*"],
