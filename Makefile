@@ -100,7 +100,7 @@ bench: $(MAIN) $(SERVING) ## measure serving beside its peers, 20 minutes (BENCH
 	@.venv-serving/bin/python -m benchmarks.serving $(BENCH_OPTIONS)
 
 lock: $(UV) ## write requirements/*.lock anew from the .in files beside them
-	@for name in main dev serving serving-test $(BENCH_PEERS:%=bench-%); do $(UV) pip compile --quiet --universal --python-version 3.11 \
+	@for name in main dev server serving serving-test $(BENCH_PEERS:%=bench-%); do $(UV) pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header $(R)/$$name.in -o $(R)/$$name.lock; done
 
 clean: stop ## remove the environments and all state, data and models of `make run`

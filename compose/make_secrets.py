@@ -31,7 +31,7 @@ class Folder:
 
 
 def new_secrets() -> dict[str, str]:
-    """A value for every name: of 512 random bits where Airflow signs with it, 256 elsewhere, 96 where people type it."""
+    """A value for every name: 512 random bits where Airflow signs with it, 256 elsewhere, 96 where people type it."""
     names = ("database_admin", "database_airflow", "database_mlflow", "push_token", "valkey", "s3_control")
     s3 = [f"s3_{who}_{part}" for who in ("admin", "pipeline", "mlflow", "serving") for part in ("id", "secret")]
     made = {name: secrets.token_urlsafe(32) for name in (*names, *s3)}
