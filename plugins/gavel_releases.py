@@ -156,7 +156,8 @@ def _page(settings: Settings) -> str:
     model = datasets.load(settings.dataset).model_name
     channel = read_channel(open_store(settings.store), model).channel
     replicas = ask_all(settings.serving_urls, settings.push_token.get_secret_value())
-    return page(model, channel, replicas, f"{(settings.mlflow_pages or settings.mlflow_uri).rstrip('/')}/#/models/{model}")
+    pages = (settings.mlflow_pages or settings.mlflow_uri).rstrip("/")
+    return page(model, channel, replicas, f"{pages}/#/models/{model}")
 
 
 class MlflowLink(BaseOperatorLink):
