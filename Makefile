@@ -66,6 +66,7 @@ stop: ## end every process of `make run`
 	@if [ -x .venv/bin/python ]; then .venv/bin/python -m local.stop; else echo "Nothing was running."; fi
 
 up: ## the same in containers (needs Docker): build, start, train on the newest day, say where to look
+	@docker compose version >/dev/null 2>&1 || { echo "make up needs Docker with Compose v2; make run needs neither." >&2; exit 1; }
 	@docker compose up --build --detach
 	@docker compose run --rm first-day
 
