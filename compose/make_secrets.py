@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from compose.backup import UNFINISHED
+
 ADMIN = "admin"
 OWNER_ONLY, READABLE_FOLDER = 0o400, 0o755
 # The users that the services run as; the first is the pipeline's image, the second serving's.
@@ -155,6 +157,8 @@ def write(path: Path, text: str, user: int) -> None:
 
 def main(root: Path, data: Mapping[Path, int]) -> None:
     """Lay out the secrets below ``root`` and give each folder of ``data`` to the user who writes there."""
+    if (root / "all" / UNFINISHED).exists():
+        raise SystemExit("A restore was broken off, so there is half of the state only: make restore FROM=FILE FORCE=1")
     known = read_or_make(root / "all" / "secrets.json")
     for name, folder in folders(known).items():
         (root / name).chmod(READABLE_FOLDER)
