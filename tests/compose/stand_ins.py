@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,5 +32,4 @@ def make(name: str) -> str:
 
 
 if __name__ == "__main__":
-    for variable, image in stand_ins().items():
-        print(f"export {variable}={image}")
+    sys.stdout.writelines(f"export {variable}={image}\n" for variable, image in stand_ins().items())
