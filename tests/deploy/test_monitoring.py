@@ -17,7 +17,7 @@ METRICS = FOLDER.parents[1] / "serving" / "metrics.py"
 
 @pytest.mark.parametrize(
     "command",
-    [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml"), ("check", "config", "prometheus.yaml")],
+    [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml"), ("check", "config", "--syntax-only", "prometheus.yaml")],
 )
 def test_prometheus_takes_the_files_and_the_alerts_fire_when_they_should(command):
     """alerts_test.yaml has a case for each alert."""
