@@ -171,5 +171,7 @@ def main(root: Path, data: Mapping[Path, int]) -> None:
         os.chown(path, user, user)
 
 
+DATA = {"s3": S3, "logs": PIPELINE, "valkey": VALKEY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
+
 if __name__ == "__main__":
-    main(Path("/secrets"), {Path("/data/s3"): S3, Path("/data/logs"): PIPELINE, Path("/data/valkey"): VALKEY})
+    main(Path("/secrets"), {Path("/data", name): user for name, user in DATA.items()})
