@@ -13,6 +13,7 @@ import pytest
 
 from compose import make_secrets
 from compose.make_secrets import PIPELINE, S3, SERVING, folders, new_secrets
+from compose.new_secrets import KEPT, forget
 
 # Who may know the same secret: the two ends of a connection.
 SHARED = {
@@ -123,3 +124,16 @@ def test_killed_half_way(root: Path, monkeypatch: pytest.MonkeyPatch, death: int
     for name, folder in folders(known).items():
         assert {file: (root / name / file).read_text() for file in folder.files} == folder.files
     assert (root / "serving" / "credentials.json").exists()
+
+
+def test_secrets_are_changed_without_loss(root: Path) -> None:
+    """Asked to, the next start makes every secret anew but those that something stored depends on."""
+    make_secrets.main(root, {})
+    document = root / "all" / "secrets.json"
+    old, keys = json.loads(document.read_text()), (root / "serving" / "credentials.json").read_text()
+    forget(document)
+    make_secrets.main(root, {})
+    new = json.loads(document.read_text())
+    assert {name for name in old if new[name] == old[name]} == set(KEPT)
+    assert new.keys() == old.keys()
+    assert (root / "serving" / "credentials.json").read_text() == keys
