@@ -16,8 +16,8 @@ from pipeline.settings import Settings, read_settings
 
 def places(settings: Settings, environment: Mapping[str, str]) -> Places:
     """The addresses as people reach them, not as the containers do."""
-    address = environment["GAVEL_ADDRESS"]
-    ports = {name: environment[f"GAVEL_PORT_{name.upper()}"] for name in ("airflow", "mlflow", "serving")}
+    address = environment["PUBLIC_ADDRESS"]
+    ports = {name: environment[f"PUBLIC_PORT_{name.upper()}"] for name in ("airflow", "mlflow", "serving")}
     return Places(
         **{name: f"http://{address}:{port}" for name, port in ports.items()},
         user=ADMIN,
