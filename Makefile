@@ -53,7 +53,7 @@ BENCH_PEERS := fastapi mlserver bentoml ray
 BENCH_CHOSEN = $(filter $(or $(subst $(COMMA), ,$(PEERS)),$(BENCH_PEERS)),$(BENCH_PEERS))
 BENCH_NEEDED = $(if $(filter a b,$(or $(subst $(COMMA), ,$(BENCH)),a b)),$(BENCH_CHOSEN))
 
-.PHONY: help run stop test test-e2e test-fuzz test-container check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
+.PHONY: help run stop up down test test-e2e test-fuzz test-container check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,14 @@ run: ready ## start everything, train on the newest day, print where to look (SO
 
 stop: ## end every process of `make run`
 	@if [ -x .venv/bin/python ]; then .venv/bin/python -m local.stop; else echo "Nothing was running."; fi
+
+up: ## the same in containers (needs Docker): build, start, train on the newest day, say where to look
+	@docker compose version >/dev/null 2>&1 || { echo "make up needs Docker with Compose v2; make run needs neither." >&2; exit 1; }
+	@docker compose up --build --detach
+	@docker compose run --rm first-day
+
+down: ## end the containers of `make up`; all state stays
+	@docker compose --profile celery --profile monitoring --profile tools down
 
 test: $(DEV) $(SERVING) $(SERVING_TEST) ## run the tests (PYTEST='-k word' chooses)
 	.venv/bin/python -m pytest --ignore tests/serving --ignore tests/contract -m 'not e2e and not container' $(PYTEST)
@@ -93,7 +101,7 @@ bench: $(MAIN) $(SERVING) ## measure serving beside its peers, 20 minutes (BENCH
 	@.venv-serving/bin/python -m benchmarks.serving $(BENCH_OPTIONS)
 
 lock: $(UV) ## write requirements/*.lock anew from the .in files beside them
-	@for name in main dev serving serving-test $(BENCH_PEERS:%=bench-%); do $(UV) pip compile --quiet --universal --python-version 3.11 \
+	@for name in main dev server serving serving-test $(BENCH_PEERS:%=bench-%); do $(UV) pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header $(R)/$$name.in -o $(R)/$$name.lock; done
 
 clean: stop ## remove the environments and all state, data and models of `make run`

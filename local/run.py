@@ -23,11 +23,11 @@ from local.airflow_client import Airflow
 from local.arguments import Options, parse
 from local.daily_run import newest_day, run_day
 from local.errors import CannotRun
-from local.layout import Stack, State
+from local.layout import SERVICES, Stack, State
 from local.preflight import check_ports
 from local.running import Running, end_all
 from local.start import start, take_up
-from local.summary import print_summary
+from local.summary import Places, print_summary
 from local.supervisor import Supervisor
 from pipeline import datasets
 from pipeline.errors import GavelError
@@ -116,8 +116,15 @@ def _daily(stack: Stack, day: date, airflow: Airflow, console: Console) -> int:
         console.print(f"[red]The task {outcome.failed} failed.[/] The last lines of its log:", highlight=False)
         console.print("\n".join(f"  {line}" for line in outcome.log), highlight=False, markup=False, soft_wrap=True)
         console.print()
-    print_summary(stack, secrets.read_or_make(stack.state), console)
+    print_summary(places(stack), f"file:{stack.state.store}", console)
     return 0 if outcome.ok else 1
+
+
+def places(stack: Stack) -> Places:
+    """Where people reach the services of this stack, and how to log in."""
+    urls = {name: stack.ports.url(name) for name in SERVICES}
+    password = secrets.read_or_make(stack.state).password
+    return Places(**urls, user=secrets.USER, password=password, model=stack.model)
 
 
 def _stay(state: State) -> None:

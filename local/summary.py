@@ -4,55 +4,66 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 
-from local.keys import USER, Keys
-from local.layout import Stack
-from pipeline.contract.bundle import MANIFEST
-from pipeline.contract.channel import Release, channel_key, read, release_prefix
+from pipeline.contract.bundle import BundleInvalid, Manifest
+from pipeline.contract.channel import Release
 from pipeline.contract.schema import Schema
+from pipeline.releases import live_release, read_release
+from pipeline.store import KeyNotFound, open_store
 
 
-def print_summary(stack: Stack, keys: Keys, console: Console) -> None:
-    """Print the closing lines; says so when no release is live."""
-    urls = stack.ports
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The addresses of the services as people reach them, how to log in to Airflow, and the model's name.
+
+    ``api_key`` is for serving; empty where it lets everybody in.
+    """
+
+    airflow: str
+    mlflow: str
+    serving: str
+    user: str
+    password: str = field(repr=False)
+    model: str
+    api_key: str = field(default="", repr=False)
+
+
+def print_summary(places: Places, store: str, console: Console) -> None:
+    """Print the closing lines; says so when no release is live, or the live one in ``store`` cannot be read."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     for name, url, note in (
-        ("Airflow", urls.url("airflow"), f"log in as {USER} with the password {keys.password}"),
-        ("MLflow", f"{urls.url('mlflow')}/#/models/{stack.model}", ""),
-        ("serving", f"{urls.url('serving')}/docs", ""),
+        ("Airflow", places.airflow, f"log in as {places.user} with the password {places.password}"),
+        ("MLflow", f"{places.mlflow}/#/models/{places.model}", ""),
+        ("serving", f"{places.serving}/docs", ""),
     ):
-        console.print(f"  {name:8} {url:24}  {note}".rstrip(), highlight=False, markup=False, soft_wrap=True)
-    release = live(stack)
+        say(f"  {name:8} {url:24}  {note}".rstrip())
+    opened = open_store(store, read_only=True)
+    release = live_release(opened, places.model)
     if release is None:
-        console.print("\nNo release is live yet.", highlight=False)
+        say("\nNo release is live yet.")
         return
-    document = manifest(stack, release)
-    console.print(f"\n{error_line(release, document)}", highlight=False, markup=False, soft_wrap=True)
-    console.print("\nAsk for a price:\n", highlight=False)
-    console.print(curl(stack, Schema.from_dict(document["schema"])), highlight=False, markup=False, soft_wrap=True)
+    try:
+        manifest = read_release(opened, places.model, release.version, release.digest).manifest
+    except (KeyNotFound, BundleInvalid) as error:
+        say(f"\nVersion {release.version} ought to be live, but its release cannot be read: {error}")
+        return
+    say(f"\n{error_line(release, manifest)}")
+    say(f"\nAsk for a price:\n\n{curl(places, manifest.schema)}")
 
 
-def live(stack: Stack) -> Release | None:
-    """The release that ought to be live; None before the first."""
-    path = stack.state.store / channel_key(stack.model)
-    return read(path.read_bytes()).champion if path.exists() else None
-
-
-def manifest(stack: Stack, release: Release) -> Mapping[str, Any]:
-    path = stack.state.store / release_prefix(stack.model, release.version) / MANIFEST
-    found: Mapping[str, Any] = json.loads(path.read_bytes())
-    return found
-
-
-def error_line(release: Release, document: Mapping[str, Any]) -> str:
+def error_line(release: Release, manifest: Manifest) -> str:
     """The live model's mean absolute error on its newest days, beside what it must beat."""
-    metrics, unit = document["metrics"], document["schema"]["output_unit"]
+    metrics, unit = manifest.metrics, manifest.schema.output_unit
     rivals = {"the guide price": metrics.get("baseline"), "the median of similar ones": metrics.get("reference")}
     beside = ", ".join(f"{name} {found['mae']:,.0f}" for name, found in rivals.items() if found)
-    simulated = "simulated " if document["lineage"].get("source") == "simulated" else ""
+    simulated = "simulated " if manifest.lineage.get("source") == "simulated" else ""
     return (
         f"Version {release.version} is live ({simulated}sales up to {release.data_day}). Its mean error on the newest "
         f"days is {metrics['model']['mae']:,.0f} {unit}" + (f"; beside it: {beside}." if beside else ".")
@@ -63,8 +74,8 @@ def example_row(schema: Schema) -> dict[str, Any]:
     return {column.name: column.example for column in schema.inputs}
 
 
-def curl(stack: Stack, schema: Schema) -> str:
+def curl(places: Places, schema: Schema) -> str:
     """A line for a shell that answers with a price."""
     body = json.dumps({"rows": [example_row(schema)]}, ensure_ascii=False)
-    url = f"{stack.ports.url('serving')}/v1/predict"
-    return f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(body)}"
+    key = f" -H {shlex.quote(f'x-api-key: {places.api_key}')}" if places.api_key else ""
+    return f"curl -s {places.serving}/v1/predict{key} -H 'content-type: application/json' -d {shlex.quote(body)}"

@@ -69,11 +69,11 @@ def deploy(
         refuse_quarantined(store, channel, version)
         return None if live is not None and age(live) > age(release) else channel.with_champion(release)
 
-    text = _message(release, serving_urls)
-    outcome = go_live(target, release, packed, Reason(who, "deploy", why), decide, text)
+    outcome = go_live(target, release, packed, Reason(who, "deploy", why), decide, f"version {version} is live")
     if outcome.channel.champion != release:
         return _not_live(release, outcome.channel)
-    return Deployed(True, version, release.digest, outcome.channel.generation, outcome.message, target.urls)
+    text = _message(release, outcome.replicas)
+    return Deployed(True, version, release.digest, outcome.channel.generation, text, outcome.replicas)
 
 
 def _read(store: Store, bundle: Ref) -> Bundle:
@@ -81,10 +81,10 @@ def _read(store: Store, bundle: Ref) -> Bundle:
     return bundles.read({name: read_file(store, bundle, name) for name in bundles.names(manifest)})
 
 
-def _message(release: Release, serving_urls: Sequence[str]) -> str:
-    if not serving_urls:
+def _message(release: Release, replicas: Sequence[str]) -> str:
+    if not replicas:
         return f"the channel names version {release.version}; no serving address is set, so nobody was asked"
-    return f"version {release.version} is live on {len(serving_urls)} of {len(serving_urls)} replicas"
+    return f"version {release.version} is live on {len(replicas)} of {len(replicas)} replicas"
 
 
 def _not_live(release: Release, channel: Channel) -> Deployed:

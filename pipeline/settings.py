@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from pipeline.addresses import check
 from pipeline.errors import SettingsInvalid
 
 PREFIX = "GAVEL_"
@@ -34,7 +35,11 @@ class Settings(BaseSettings):
     )
     approval: bool = Field(False, description="a person must agree before the daily run makes a version live")
     mlflow_uri: str = Field("http://127.0.0.1:5000", description="the MLflow tracking server")
-    serving_urls: tuple[str, ...] = Field(("http://127.0.0.1:8000",), description="every serving replica (JSON list)")
+    mlflow_pages: str = Field("", description="its address for people's browsers; empty: the same")
+    serving_urls: tuple[Annotated[str, AfterValidator(check)], ...] = Field(
+        ("http://127.0.0.1:8000",),
+        description="every serving replica (JSON list); dns+http://NAME:PORT is each address that NAME has now",
+    )
     push_token: SecretStr = Field(SecretStr(""), description="what a push to serving is authenticated with")
     deploy_timeout: float = Field(60, gt=0, description="seconds to wait until every replica serves the release")
 

@@ -189,7 +189,7 @@ def _store(settings: Settings) -> Store:
 def _registry(settings: Settings) -> Registry:
     from pipeline.registry import Registry
 
-    return Registry(settings.mlflow_uri)
+    return Registry(settings.mlflow_uri, public_url=settings.mlflow_pages or None)
 
 
 def _ref(reference: Json) -> Ref:

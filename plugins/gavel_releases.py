@@ -22,6 +22,7 @@ from airflow.sdk import BaseOperatorLink
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
+from pipeline.addresses import NoAddress, addresses
 from pipeline.errors import GavelError
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def ask(url: str, token: str = "") -> Replica:
     """One replica's own word on what it serves."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        said = httpx.get(
-            f"{url.rstrip('/')}/v1/model", headers=headers, timeout=PATIENCE_SECONDS, trust_env=False
-        ).json()
+        said = httpx.get(f"{url}/v1/model", headers=headers, timeout=PATIENCE_SECONDS, trust_env=False).json()
         workers = said.get("workers") or [{"ready": True}]
         silent = [f"worker {each.get('index')}: {each['problem']}" for each in workers if each.get("problem")]
         problem = [(said.get("refusal") or {}).get("reason"), said.get("store_error"), *silent]
@@ -89,6 +88,19 @@ def ask(url: str, token: str = "") -> Replica:
         )
     except (httpx.HTTPError, ValueError, AttributeError, TypeError) as error:
         return Replica(url, problem=f"does not answer: {type(error).__name__}")
+
+
+def ask_all(urls: Sequence[str], token: str) -> list[Replica]:
+    """Each replica behind the addresses; a name that stands for none now is shown as it is written."""
+    found: list[str] = []
+    nobody: list[Replica] = []
+    for url in urls:
+        try:
+            found += addresses([url])
+        except NoAddress as error:
+            nobody.append(Replica(url, problem=str(error)))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [*pool.map(partial(ask, token=token), dict.fromkeys(found)), *nobody]
 
 
 def page(model: str, channel: Channel, replicas: Sequence[Replica], mlflow: str, record: str) -> str:
@@ -190,11 +202,10 @@ def _page(settings: Settings) -> str:
 
     model, store = datasets.load(settings.dataset).model_name, open_store(settings.store)
     channel = read_channel(store, model).channel
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        token = settings.push_token.get_secret_value()
-        replicas = list(pool.map(partial(ask, token=token), settings.serving_urls))
+    replicas = ask_all(settings.serving_urls, settings.push_token.get_secret_value())
     record = _record(store, model, channel.generation)
-    return page(model, channel, replicas, f"{settings.mlflow_uri.rstrip('/')}/#/models/{model}", record)
+    pages = (settings.mlflow_pages or settings.mlflow_uri).rstrip("/")
+    return page(model, channel, replicas, f"{pages}/#/models/{model}", record)
 
 
 def _record(store: Store, model: str, generation: int) -> str:

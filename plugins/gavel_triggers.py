@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
+from pipeline.addresses import NoAddress, addresses
 from pipeline.bake import Limits, Verdict, look, verdict
 from pipeline.settings import Settings, read_settings
 from pipeline.variant_counts import Held, Reading, parse
@@ -80,8 +81,13 @@ class BakeTrigger(BaseTrigger):
                 return Verdict("breach", breach.text)
             await asyncio.sleep(min(self.seconds, left))
 
-    async def _look(self, client: httpx.AsyncClient, urls: tuple[str, ...]) -> _Look:
-        said = await asyncio.gather(*(self._ask(client, url.rstrip("/")) for url in urls))
+    async def _look(self, client: httpx.AsyncClient, configured: tuple[str, ...]) -> _Look:
+        try:
+            urls = await asyncio.to_thread(addresses, configured)
+        except NoAddress as error:
+            self.log.info("%s", error)
+            return _Look(0, {})
+        said = await asyncio.gather(*(self._ask(client, url) for url in urls))
         heard = [(url, reading) for url, (answered, reading) in zip(urls, said, strict=True) if answered]
         return _Look(len(heard), {url: reading for url, reading in heard if reading is not None})
 
@@ -114,6 +120,7 @@ class AliasTrigger(BaseEventTrigger):
     ) -> None:
         super().__init__()
         self.seconds, self.sure, self.again = seconds, sure, again
+        self._asks: tuple[str, str] | None = None  # known once the settings could be read
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return "gavel_triggers.AliasTrigger", {"seconds": self.seconds, "sure": self.sure, "again": self.again}
@@ -140,17 +147,23 @@ class AliasTrigger(BaseEventTrigger):
     async def _aliased(self, client: httpx.AsyncClient) -> tuple[str, str] | None:
         """What the alias names and what we let it name last, "" for nothing; None when MLflow does not say."""
         try:
-            return await _read(client, read_settings())
+            if self._asks is None:
+                self._asks = _address(read_settings())
+            return await _read(client, *self._asks)
         except Exception as error:  # noqa: BLE001  a watcher that ends is not started again
             self.log.debug("MLflow does not tell the alias: %r", error)
             return None
 
 
-async def _read(client: httpx.AsyncClient, settings: Settings) -> tuple[str, str]:
+def _address(settings: Settings) -> tuple[str, str]:
+    """Where MLflow tells of a model, and the model's name."""
     from pipeline import datasets  # with numpy, which Airflow need not load to read a DAG
 
-    model = datasets.load(settings.dataset).model_name
     address = f"{settings.mlflow_uri.rstrip('/')}/api/2.0/mlflow/registered-models/get"
+    return address, datasets.load(settings.dataset).model_name
+
+
+async def _read(client: httpx.AsyncClient, address: str, model: str) -> tuple[str, str]:
     response = await client.get(address, params={"name": model})
     found = response.raise_for_status().json()["registered_model"]
     aliases = {each["alias"]: str(each["version"]) for each in found.get("aliases", ())}

@@ -1,4 +1,7 @@
-"""The settings of serving: read once from ``SERVING_*``, frozen, passed down. No other file reads the environment."""
+"""The settings of serving: read once from ``SERVING_*``, frozen, passed down. No other file reads the environment,
+
+but for the ordinary ``AWS_*`` variables of a release store in S3 (``s3_store.py``).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    store: str = Field(default="file:.gavel/store", description="the release store: file:PATH")
+    store: str = Field(default="file:.gavel/store", description="the release store: file:PATH or s3://BUCKET/PREFIX")
     model: str = Field(
         default="car_price", pattern=r"^\w[\w.-]*$", max_length=100, description="whose channel is followed"
     )

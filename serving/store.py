@@ -1,4 +1,7 @@
-"""Reading objects by key from a release store. Writing is the pipeline's; what the keys mean is ``source.py``'s."""
+"""Reading objects by key from a release store. Writing is the pipeline's; what the keys mean is ``source.py``'s.
+
+Not here: the S3 side (``s3_store.py``).
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,15 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def open_store(uri: str) -> ReleaseStore:
-    """The release store behind ``uri``. Raises ``SettingsInvalid`` for a scheme that is not known."""
+    """The release store behind ``uri``. Raises ``SettingsInvalid`` for an address that is none."""
     scheme, colon, rest = uri.partition(":")
     if scheme == "file" and rest:
         return FileStore(Path(rest.removeprefix("//")).expanduser().absolute())
+    if scheme == "s3" and colon:
+        from serving.s3_store import open_s3  # noqa: PLC0415  it imports the words above, and who has files needs it not
+
+        return open_s3(uri)
     shown = f"{scheme}:" if colon else uri
-    raise SettingsInvalid(f"SERVING_STORE: {shown!r} is no release store that is known here; write file:PATH")
+    raise SettingsInvalid(
+        f"SERVING_STORE: {shown!r} is no release store that is known here; write file:PATH or s3://BUCKET/PREFIX"
+    )

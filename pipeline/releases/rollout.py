@@ -44,7 +44,7 @@ def open_target(settings: Settings) -> Target:
     """What the settings name."""
     return Target(
         open_store(settings.store),
-        Registry(settings.mlflow_uri),
+        Registry(settings.mlflow_uri, public_url=settings.mlflow_pages or None),
         datasets.load(settings.dataset).model_name,
         settings.serving_urls,
         settings.push_token.get_secret_value(),
@@ -54,11 +54,12 @@ def open_target(settings: Settings) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a change came to; ``changed`` is False where all was so already."""
+    """What a change came to; ``changed`` is False where all was so already. ``replicas`` were waited for."""
 
     changed: bool
     channel: Channel
     message: str
+    replicas: tuple[str, ...] = ()
 
 
 def publish(store: Store, model: str, version: int, bundle: Bundle) -> Release:
@@ -115,9 +116,9 @@ def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, de
             served = replicas.serve(bundle, release, channel.generation, target.timeout)
         except (DeployFailed, ModelRefused) as error:  # a store that is away says nothing about the replicas
             raise undone(target, replicas, made, reason, error) from error
-        if served:
+        if served is not None:
             _set_alias(target, release.version)
-            return Outcome(changed.made, channel, text)
+            return Outcome(changed.made, channel, text, served)
         channel = read_channel(target.store, target.model).channel
     live = f"version {channel.champion.version}" if channel.champion else "none"
     return Outcome(changed.made, channel, f"{text}, or was: somebody else made {live} live meanwhile")

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
 DASHBOARD = FOLDER / "grafana" / "serving.json"
@@ -17,7 +18,11 @@ METRICS = FOLDER.parents[1] / "serving" / "metrics.py"
 
 @pytest.mark.parametrize(
     "command",
-    [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml"), ("check", "config", "prometheus.yaml")],
+    [
+        ("check", "rules", "alerts.yaml"),
+        ("test", "rules", "alerts_test.yaml"),
+        ("check", "config", "--syntax-only", "prometheus.yaml"),
+    ],
 )
 def test_prometheus_takes_the_files_and_the_alerts_fire_when_they_should(command):
     """alerts_test.yaml has a case for each alert."""
@@ -50,3 +55,15 @@ def test_the_dashboard_shows_every_figure():
     shown = " ".join(target["expr"] for panel in panels for target in panel["targets"])
     assert all(name in shown for name in re.findall(r'"(gavel_\w+)"', METRICS.read_text()))
     assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+def test_grafana_finds_the_dashboard_and_its_figures_where_compose_mounts_them():
+    """Both provisioning files are for the folders and the name that docker-compose.yaml has."""
+    services = yaml.safe_load((FOLDER.parents[1] / "docker-compose.yaml").read_text())["services"]
+    mounts = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+    provider = yaml.safe_load((FOLDER / "grafana" / "dashboards" / "gavel.yaml").read_text())["providers"][0]
+    source = yaml.safe_load((FOLDER / "grafana" / "datasources" / "prometheus.yaml").read_text())["datasources"][0]
+    assert mounts["./deploy/monitoring/grafana"] == provider["options"]["path"]
+    assert source["url"] == "http://prometheus:9090"
+    for kind in ("dashboards", "datasources"):
+        assert mounts[f"./deploy/monitoring/grafana/{kind}"] == f"/etc/grafana/provisioning/{kind}"

@@ -23,7 +23,7 @@ class FakeServing:
     ``loads`` are the digests it took on, ``trials`` what it was asked to try, ``tokens`` what the pushes came with.
     """
 
-    def __init__(self, store: Store, mood: str = "well") -> None:
+    def __init__(self, store: Store, mood: str = "well", host: str = "127.0.0.1", port: int = 0) -> None:
         self.mood, self.good, self.store = mood, "", store
         self.live: Bundle | None = None
         self.version: int | None = None
@@ -33,9 +33,10 @@ class FakeServing:
         self.trials: list[dict[str, Any]] = []
         self.loads: list[str] = []
         self.tokens: list[str | None] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((host, port), _Handler)
         self._server.serving = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.port = self._server.server_address[1]
+        self.url = f"http://{host}:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:

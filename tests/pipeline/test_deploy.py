@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pipeline.contract.channel import Release
 from pipeline.contract.ledger import Actor
 from pipeline.deploy import Deployed, deploy
 from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused, RegistryUnavailable
-from pipeline.releases import change, read_channel, read_release
+from pipeline.releases import change, read_channel, read_release, rollout
 from pipeline.releases.champion import rollback
 from pipeline.releases.history import verify
 from pipeline.releases.ledger import read_entries
@@ -26,6 +27,7 @@ from pipeline.releases.trial import canary, quarantine, release_quarantine
 from pipeline.replicas import Replicas
 from pipeline.store import KeyExists, Store, open_store
 from tests.kill_points import killed_at
+from tests.pipeline.fake_names import FakeNames
 from tests.pipeline.fake_serving import FakeServing
 from tests.pipeline.mlflow_server import free_port
 from tests.pipeline.noted_registry import NotedRegistry
@@ -40,8 +42,8 @@ OLD, NEW = make_bundle(1.0, "2015-06-09"), make_bundle(1.01, "2015-06-10")
 def serve(store: Store) -> Iterator[Callable[..., FakeServing]]:
     made: list[FakeServing] = []
 
-    def start(mood: str = "well") -> FakeServing:
-        made.append(FakeServing(store, mood))
+    def start(mood: str = "well", **options: Any) -> FakeServing:
+        made.append(FakeServing(store, mood, **options))
         return made[-1]
 
     yield start
@@ -202,6 +204,19 @@ def test_a_replica_that_is_away_is_named(store: Store, registry: NotedRegistry) 
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DeployFailed, match=f"{url} does not serve version 1 in time: there is no answer"):
         deploy(store, registry, ref, 1, [url], "", 0.3, who=WHO, why="new")
+
+
+def test_the_replicas_behind_a_name_are_counted(
+    store: Store, registry: NotedRegistry, serve: Callable[..., FakeServing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One address in the settings, and what it stood for in the answer."""
+    near = serve()
+    far = serve(host="127.0.0.2", port=near.port)
+    names = FakeNames(["127.0.0.1", "127.0.0.2"])
+    monkeypatch.setattr(rollout, "Replicas", partial(replicas.Replicas, resolve=names))
+    ref = put(store, OLD, predictions(count=4)).bundle_ref
+    done = deploy(store, registry, ref, 1, [f"dns+http://serving:{near.port}"], "secret", 5.0)
+    assert (done.message, done.replicas) == ("version 1 is live on 2 of 2 replicas", (near.url, far.url))
 
 
 def test_a_first_try_that_failed_can_succeed_later(

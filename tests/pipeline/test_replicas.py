@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from pipeline.contract.status import Refusal, ReplicaStatus, WorkerStatus
 from pipeline.errors import DeployFailed, ModelRefused
 from pipeline.replicas import Replicas
 from pipeline.store import Store
+from tests.pipeline.fake_names import FakeNames
 from tests.pipeline.fake_serving import FakeServing
 from tests.pipeline.mlflow_server import free_port
 from tests.pipeline.noted_registry import NotedRegistry
@@ -35,7 +37,7 @@ def serving(store: Store) -> Iterator[FakeServing]:
 
 def served(serving: FakeServing, *workers: WorkerStatus) -> bool:
     serving.status = lambda: ReplicaStatus.of(workers)  # type: ignore[method-assign]
-    return Replicas([serving.url], "secret", lambda: True).serve(NEW, RELEASE, 1, 0.3)
+    return Replicas([serving.url], "secret", lambda: True).serve(NEW, RELEASE, 1, 0.3) == (serving.url,)
 
 
 def test_every_worker_serves_the_release(serving: FakeServing) -> None:
@@ -169,3 +171,108 @@ def test_a_challenger_that_is_refused_is_not_waited_for(serving: FakeServing) ->
     serving.status = lambda: ReplicaStatus.of([refusing])  # type: ignore[method-assign]
     with pytest.raises(ModelRefused, match="refused version 1: golden row 3 differs"):
         Replicas([serving.url], "secret", lambda: True).hold("challenger", RELEASE, 5.0)
+
+
+# many replicas behind one name
+
+NAME = "dns+http://serving"
+FAR = "127.0.0.2"
+SILENT = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@pytest.fixture
+def second(store: Store, serving: FakeServing) -> Iterator[FakeServing]:
+    """Another replica of the same service: the same port of another address; it serves nothing yet."""
+    second = FakeServing(store, host=FAR, port=serving.port)
+    yield second
+    second.close()
+
+
+def found_by(names: FakeNames, port: int, seconds: float = 10.0) -> tuple[str, ...] | None:
+    return Replicas([f"{NAME}:{port}"], "secret", lambda: True, names).serve(NEW, RELEASE, 1, seconds)
+
+
+def test_a_name_is_all_replicas_behind_it(serving: FakeServing, second: FakeServing) -> None:
+    """Each is pushed and waited for."""
+    assert found_by(FakeNames(["127.0.0.1", FAR]), serving.port) == (serving.url, second.url)
+    assert second.loads == [NEW.digest]
+    assert (serving.tokens[-1], second.tokens) == ("Bearer secret", ["Bearer secret"])
+
+
+def test_a_name_fails_with_the_replica_that_does_not_serve(serving: FakeServing, second: FakeServing) -> None:
+    """By its number, so that somebody can find it."""
+    second.mood = "stuck"
+    with pytest.raises(DeployFailed, match=f"http://{FAR}:{serving.port} does not serve version 1 in time"):
+        found_by(FakeNames(["127.0.0.1", FAR]), serving.port, 0.3)
+
+
+def test_a_refusal_is_not_waited_for_behind_a_replica_that_is_late(serving: FakeServing, second: FakeServing) -> None:
+    """All replicas are looked at in each look, so the one that will never serve it is seen at once."""
+    serving.mood, serving.live, second.mood = "stuck", None, "refuses"
+    with pytest.raises(ModelRefused, match=f"{FAR}.* refused version 1"):
+        found_by(FakeNames(["127.0.0.1", FAR]), serving.port, 60)
+
+
+def test_a_replica_that_is_started_meanwhile_must_serve_it_too(serving: FakeServing, second: FakeServing) -> None:
+    """It is found after the first one was proven, and late itself."""
+    second.mood = "deaf"
+    names = FakeNames(["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1", FAR])
+    assert found_by(names, serving.port) == (serving.url, second.url)
+    assert second.loads == [NEW.digest]
+
+
+def test_a_replica_that_is_started_meanwhile_and_never_serves_it_fails_the_deploy(
+    serving: FakeServing, second: FakeServing
+) -> None:
+    """Proven replicas do not make up for it."""
+    second.mood = "stuck"
+    with pytest.raises(DeployFailed, match=f"{FAR}.*it serves version none"):
+        found_by(FakeNames(["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1", FAR]), serving.port, 0.3)
+
+
+def test_a_replica_that_is_gone_no_longer_counts(serving: FakeServing) -> None:
+    """Nobody listens at its address; once the name has forgotten it, all is well."""
+    names = FakeNames(["127.0.0.1", FAR], ["127.0.0.1", FAR], ["127.0.0.1"])
+    assert found_by(names, serving.port) == (serving.url,)
+
+
+def test_a_replica_that_restarts_is_waited_for(serving: FakeServing, store: Store) -> None:
+    """It stops after the push and comes back at the same address, with nothing loaded before it looks."""
+    started: list[FakeServing] = []
+
+    def start() -> None:
+        started.append(FakeServing(store, "deaf", port=serving.port))
+
+    names = FakeNames(["127.0.0.1"], at={2: serving.close, 4: start})
+    try:
+        assert found_by(names, serving.port) == (serving.url,)
+        assert started[0].loads == [NEW.digest]
+    finally:
+        started[0].close()
+
+
+def test_a_replica_that_stops_before_its_golden_rows_is_waited_for(serving: FakeServing) -> None:
+    """As one that drains does: it still says that it serves the release, and answers 503."""
+    serving.mood = "busy"
+    names = FakeNames(["127.0.0.1"], at={4: lambda: setattr(serving, "mood", "well")})
+    assert found_by(names, serving.port) == (serving.url,)
+
+
+def test_a_name_that_cannot_be_asked_for_a_moment_is_asked_again(serving: FakeServing) -> None:
+    """Neither the push nor the wait gives up."""
+    assert found_by(FakeNames(SILENT, SILENT, [], ["127.0.0.1"]), serving.port) == (serving.url,)
+
+
+@pytest.mark.parametrize("answer", [SILENT, []])
+def test_a_name_without_any_replica_fails_in_time(answer: Exception | list[str]) -> None:
+    """A service scaled to nothing is no success."""
+    with pytest.raises(
+        DeployFailed, match=r"stands for no replica now.*; start serving, or correct GAVEL_SERVING_URLS"
+    ):
+        found_by(FakeNames(answer), 8000, 0.3)
+
+
+def test_without_any_replica_a_newer_release_still_takes_its_place() -> None:
+    """Then nobody failed."""
+    replicas = Replicas([NAME], "", lambda: False, FakeNames(SILENT))
+    assert replicas.serve(NEW, RELEASE, 1, 0.1) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from pydantic import ValidationError
@@ -82,6 +83,14 @@ def test_a_list_that_is_no_json_is_refused_by_the_variables_name(monkeypatch: py
     """The plain address is what a person would write; the error shows how it is written."""
     monkeypatch.setenv("GAVEL_SERVING_URLS", "http://127.0.0.1:8000")
     with pytest.raises(SettingsInvalid, match=r"GAVEL_SERVING_URLS=.\[\"http"):
+        read_settings()
+
+
+@pytest.mark.parametrize(("url", "why"), [("serving:8000", "is no address"), ("dns+https://serving", "cannot work")])
+def test_an_address_that_cannot_be_asked_is_refused(url: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a model is trained, not when it is to go live; the good ones beside it do not hide it."""
+    monkeypatch.setenv("GAVEL_SERVING_URLS", f'["dns+http://serving:8000", "{url}"]')
+    with pytest.raises(SettingsInvalid, match=f"^GAVEL_SERVING_URLS.1: .*'{re.escape(url)}' {why}"):
         read_settings()
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from pipeline.contract.ledger import Actor, entry_key
 from pipeline.releases.change import Reason, change
 from pipeline.store import open_store
 from tests.airflow_home import REPOSITORY, make_tables
+from tests.pipeline.fake_names import FakeNames
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow 3.3 and Starlette warn about their own code
 
@@ -55,7 +57,7 @@ def replica():
     """Starts a server that says about itself what it is told to."""
     servers = []
 
-    def start(said):
+    def start(said, host="127.0.0.1", port=0):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(200)
@@ -65,10 +67,10 @@ def replica():
             def log_message(self, *_):
                 pass
 
-        server = HTTPServer(("127.0.0.1", 0), Handler)
+        server = HTTPServer((host, port), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
+        return f"http://{host}:{server.server_port}"
 
     yield start
     for server in servers:
@@ -126,6 +128,30 @@ def test_a_replica_that_is_away(client, token, configured):
     assert answer.status_code == 200
     assert "does not answer" in answer.text
     assert f'<td class="bad">{AWAY}' in answer.text
+
+
+def test_a_name_is_a_row_for_each_replica_behind_it(client, token, configured, replica, plugin, monkeypatch):
+    """The one that lags behind is seen."""
+    near = replica({"version": 7, "digest": DIGEST})
+    port = int(near.rpartition(":")[2])
+    far = replica({"version": 6, "digest": "b" * 64}, "127.0.0.2", port)
+    names = FakeNames(["127.0.0.2", "127.0.0.1"])
+    monkeypatch.setattr(plugin, "addresses", partial(plugin.addresses, resolve=names))
+    configured(f"dns+http://serving:{port}", near)
+    page = ask(client, token).text
+    assert page.count("</tr><tr>") == 2
+    assert f'<td class="good">{near}<td>7' in page
+    assert f'<td class="bad">{far}<td>6' in page
+
+
+def test_a_name_without_a_replica_is_a_row_that_says_so(client, token, configured, replica):
+    """The others are on the page all the same."""
+    url = replica({"version": 7, "digest": DIGEST})
+    configured("dns+http://serving.invalid:8000", url)
+    page = ask(client, token).text
+    assert f'<td class="good">{url}' in page
+    assert '<td class="bad">dns+http://serving.invalid:8000<td>-' in page
+    assert "stands for no replica now" in page
 
 
 def test_a_replica_with_a_worker_that_does_not_answer(client, token, configured, replica):

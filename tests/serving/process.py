@@ -75,7 +75,7 @@ def wait_for(condition, seconds: float = 20.0):
 
 
 @contextmanager
-def serving(store: Path, **settings) -> Iterator[Served]:
+def serving(store: Path, /, **settings) -> Iterator[Served]:
     port, log = free_port(), store.parent / "serving.log"
     chosen = {"store": f"file:{store}", "port": port, "push_token": TOKEN, "drain_seconds": 0, **settings}
     with log.open("wb") as output:

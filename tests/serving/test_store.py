@@ -50,7 +50,7 @@ def test_a_file_uri_opens_its_folder(root, uri):
     assert open_store(uri.format(root)) == FileStore(root)
 
 
-@pytest.mark.parametrize("uri", ["ftp://bucket/x", "file:", "", "/just/a/path"])
+@pytest.mark.parametrize("uri", ["ftp://bucket/x", "file:", "", "/just/a/path", "s3", "S3://bucket"])
 def test_an_unknown_scheme_is_one_clear_sentence(uri):
     """The message says which setting and what to write."""
     with pytest.raises(SettingsInvalid, match=r"SERVING_STORE: .* write file:PATH"):

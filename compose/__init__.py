@@ -1,0 +1,1 @@
+"""What runs once in the stack of ``docker-compose.yaml``: secrets, tables and buckets, closing lines, the first day."""
