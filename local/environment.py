@@ -76,6 +76,8 @@ MLFLOW = {
 def _airflow(stack: Stack, keys: Keys) -> dict[str, str]:
     url = stack.ports.url("airflow")
     ours = {
+        # Airflow's programs share one SQLite file. On a busy machine a writer may wait longer than the 5 s that it has.
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{stack.state.airflow / 'airflow.db'}?timeout=30",
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(stack.state.passwords_file),
         "API__PORT": str(stack.ports.airflow),

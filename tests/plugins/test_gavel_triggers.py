@@ -163,6 +163,15 @@ def test_a_good_bake_lasts_to_its_end(triggers, serve, configured, ticking):
         assert each.asked == [("/v1/variants", "Bearer secret")] * 5
 
 
+def test_replicas_behind_a_name_are_asked_too(triggers, serve, configured, ticking):
+    """Each address that the name has; a name that has none now is nobody's answer."""
+    server = serve(GOOD)
+    configured(f"dns+http://localhost:{server.server.server_port}")
+    assert watched(bake(triggers, 3))["text"].startswith("within all limits after 150 requests")
+    configured("dns+http://nobody.invalid:1")
+    assert watched(triggers.BakeTrigger(2, DIGEST, "2026-01-01T00:00:00+00:00", LIMITS))["end"] == "few"
+
+
 @pytest.mark.parametrize(
     ("worse", "told"),
     [
