@@ -15,7 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
 from compose.backup import UNFINISHED
+from pipeline.signing import public_key
 
 ADMIN = "admin"
 OWNER_ONLY, READABLE_FOLDER = 0o400, 0o755
@@ -40,6 +44,7 @@ def new_secrets() -> dict[str, str]:
     keys = {f"key_{who}": f"gavel_{secrets.token_urlsafe(32)}" for who in ("client", "prometheus")}
     fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     made |= {name: secrets.token_urlsafe(64) for name in ("jwt", "session")}
+    made["signing"] = _pem(Ed25519PrivateKey.generate())
     return {**made, **keys, "fernet": fernet, "login": secrets.token_urlsafe(12), "grafana": secrets.token_urlsafe(12)}
 
 
@@ -60,7 +65,7 @@ def folders(known: Mapping[str, str]) -> dict[str, Folder]:
             S3, {"s3.json": s3_identities(known), "env": _lines(WEED_JWT_FILER_SIGNING_KEY=known["s3_control"])}
         ),
         "setup": Folder(PIPELINE, {"env": _setup(known)}),
-        "airflow": Folder(PIPELINE, {"env": _airflow(known), "passwords.json": json.dumps({ADMIN: known["login"]})}),
+        "airflow": Folder(PIPELINE, _airflow_files(known)),
         "mlflow": Folder(PIPELINE, {"env": _mlflow(known)}),
         "serving": Folder(SERVING, {"env": _serving(known)}),
         "valkey": Folder(VALKEY, {"valkey.conf": f"requirepass {known['valkey']}\n"}),
@@ -105,6 +110,11 @@ def _setup(known: Mapping[str, str]) -> str:
     )
 
 
+def _airflow_files(known: Mapping[str, str]) -> dict[str, str]:
+    passwords = json.dumps({ADMIN: known["login"]})
+    return {"env": _airflow(known), "passwords.json": passwords, "signing.pem": known["signing"]}
+
+
 def _airflow(known: Mapping[str, str]) -> str:
     database = _database(known, "airflow", "airflow")
     return _lines(
@@ -124,7 +134,18 @@ def _mlflow(known: Mapping[str, str]) -> str:
 
 
 def _serving(known: Mapping[str, str]) -> str:
-    return _lines(SERVING_PUSH_TOKEN=known["push_token"], **_s3(known, "serving"))
+    release_key = public_key(_key(known["signing"]))
+    return _lines(SERVING_PUSH_TOKEN=known["push_token"], SERVING_RELEASE_KEY=release_key, **_s3(known, "serving"))
+
+
+def _pem(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _key(pem: str) -> Ed25519PrivateKey:
+    key = load_pem_private_key(pem.encode(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return key
 
 
 def _people(known: Mapping[str, str]) -> str:

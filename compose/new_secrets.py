@@ -8,8 +8,8 @@ from pathlib import Path
 from compose.make_secrets import ROOT, write
 
 # What is encrypted with it would be lost; the database knows its administrator's password from its first start;
-# the keys of clients are in serving's own file and changed there, by `keys`.
-KEPT = ("fernet", "database_admin", "key_client", "key_prometheus")
+# the keys of clients are in serving's own file and changed there, by `keys`; what is live was signed with `signing`.
+KEPT = ("fernet", "database_admin", "signing", "key_client", "key_prometheus")
 
 
 def forget(document: Path) -> None:

@@ -215,7 +215,7 @@ def test_the_replicas_behind_a_name_are_counted(
     names = FakeNames(["127.0.0.1", "127.0.0.2"])
     monkeypatch.setattr(rollout, "Replicas", partial(replicas.Replicas, resolve=names))
     ref = put(store, OLD, predictions(count=4)).bundle_ref
-    done = deploy(store, registry, ref, 1, [f"dns+http://serving:{near.port}"], "secret", 5.0)
+    done = deploy(store, registry, ref, 1, [f"dns+http://serving:{near.port}"], "secret", 5.0, who=WHO, why="new")
     assert (done.message, done.replicas) == ("version 1 is live on 2 of 2 replicas", (near.url, far.url))
 
 
