@@ -53,7 +53,7 @@ BENCH_PEERS := fastapi mlserver bentoml ray
 BENCH_CHOSEN = $(filter $(or $(subst $(COMMA), ,$(PEERS)),$(BENCH_PEERS)),$(BENCH_PEERS))
 BENCH_NEEDED = $(if $(filter a b,$(or $(subst $(COMMA), ,$(BENCH)),a b)),$(BENCH_CHOSEN))
 
-.PHONY: help run stop up down test test-e2e test-fuzz test-container check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
+.PHONY: help run stop up down backup restore test test-e2e test-fuzz test-container test-compose check fix lock clean python ready bench $(BENCH_PEERS:%=bench-%)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,8 +73,14 @@ up: ## the same in containers (needs Docker): build, start, train on the newest 
 down: ## end the containers of `make up`; all state stays
 	@docker compose --profile celery --profile monitoring --profile tools down
 
+backup: ## all state of `make up` into one file, every secret too (TO=FOLDER)
+	@deploy/state backup '$(TO)'
+
+restore: ## replace all state of `make up` by what a backup holds (FROM=FILE; FORCE=1 when there is state)
+	@FORCE='$(FORCE)' deploy/state restore '$(FROM)'
+
 test: $(DEV) $(SERVING) $(SERVING_TEST) ## run the tests (PYTEST='-k word' chooses)
-	.venv/bin/python -m pytest --ignore tests/serving --ignore tests/contract -m 'not e2e and not container' $(PYTEST)
+	.venv/bin/python -m pytest --ignore tests/serving --ignore tests/contract -m 'not e2e and not container and not compose' $(PYTEST)
 	.venv-serving-test/bin/python -m pytest tests/contract tests/serving -m 'not fuzz' $(PYTEST)
 
 test-e2e: $(DEV) $(SERVING) ## run the whole stack in a copy of this folder and ask it for prices
@@ -85,6 +91,9 @@ test-fuzz: $(SERVING_TEST) ## thousands of requests derived from the OpenAPI doc
 
 test-container: $(DEV) ## build the serving image and try it (needs Docker)
 	.venv/bin/python -m pytest tests/container -m container $(PYTEST)
+
+test-compose: $(DEV) ## bring up docker-compose.yaml, feed it days, restart and kill its services (needs Docker; 15 minutes)
+	.venv/bin/python -m pytest tests/compose -m compose -s $(PYTEST)
 
 check: $(DEV) ## look for mistakes without running anything: ruff, mypy, the walls between the packages
 	.venv/bin/ruff check .

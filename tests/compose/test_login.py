@@ -22,10 +22,10 @@ def test_the_printed_password_logs_in(stack):
     assert answer.json()["access_token"]
 
 
-@pytest.mark.parametrize("password", ["admin", "", "wrong"])
+@pytest.mark.parametrize("password", ["admin", "wrong"])
 def test_no_other_password_does(stack, password):
     """Not the one that everybody would try first."""
-    assert log_in(stack, password).status_code in {401, 422}
+    assert log_in(stack, password).status_code == 401
 
 
 def test_airflow_answers_nobody_who_is_not_logged_in(stack):
@@ -34,7 +34,7 @@ def test_airflow_answers_nobody_who_is_not_logged_in(stack):
         assert session.get(f"{stack.url('airflow')}/api/v2/dags", timeout=60).status_code == 401
 
 
-def test_a_price_is_for_those_with_a_key(stack):
+def test_a_price_is_for_those_with_a_key(live):
     """The gateway passes on what serving says to a stranger."""
     with direct() as session:
-        assert session.post(f"{stack.url('serving')}/v1/predict", json={"rows": []}, timeout=60).status_code == 401
+        assert session.post(f"{live.url('serving')}/v1/predict", json={"rows": []}, timeout=60).status_code == 401
