@@ -227,6 +227,20 @@ class Approval(ApprovalOperator):
             raise AirflowSkipException("the gate has refused it: there is nothing to approve")
         return super().execute(context)
 
+    def execute_complete(self, context: Any, event: Json) -> Any:
+        """The answer is kept here: Airflow keeps none when it skips what comes after a refusal."""
+        context["ti"].xcom_push(key="answer", value=answered(event))
+        return super().execute_complete(context, event)
+
+
+def answered(event: Json) -> Json:
+    """What a person said; without a name when the time was over."""
+    return {
+        "approved": event.get("chosen_options") == [ApprovalOperator.APPROVE],
+        "name": (event.get("responded_by_user") or {}).get("name") or "",
+        "reason": (event.get("params_input") or {}).get("reason") or "",
+    }
+
 
 def approval() -> Approval:
     """The next day's run is not kept waiting: without an answer by then the version stays out."""
@@ -249,12 +263,10 @@ def approval() -> Approval:
 def note_approval(registered: Json) -> Json:
     from pipeline import steps
 
-    answer = get_current_context()["ti"].xcom_pull(task_ids="approval")
+    answer = get_current_context()["ti"].xcom_pull(task_ids="approval", key="answer")
     if not answer:
         raise AirflowSkipException("nobody was asked")
-    approved = answer["chosen_options"] == [ApprovalOperator.APPROVE]
-    name, reason = (answer["responded_by_user"] or {}).get("name", ""), answer["params_input"].get("reason", "")
-    return told(steps.note_approval(chosen_settings(), registered["version"], approved, name, reason))
+    return told(steps.note_approval(chosen_settings(), registered["version"], **answer))
 
 
 @dag(

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from types import SimpleNamespace
 
@@ -17,6 +17,9 @@ pytestmark = [
     # Airflow 3.3 warns about its own code on every path.
     pytest.mark.filterwarnings("ignore"),
 ]
+
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -90,21 +93,35 @@ def test_a_run_whose_model_is_refused_ends_well(dag, monkeypatch):
     assert "deploy" not in calls.made
 
 
-REFUSED = ({"chosen_options": ["Reject"], "params_input": {"reason": "odd slices"}}, (4, False, "anna", "odd slices"))
-APPROVED = ({"chosen_options": ["Approve"], "params_input": {}}, (4, True, "anna", ""))
+ANNA = {"responded_by_user": {"id": "1", "name": "anna"}, "responded_at": NOW}
+REFUSED = {"chosen_options": ["Reject"], "params_input": {"reason": "odd slices"}, **ANNA}
+APPROVED = {"chosen_options": ["Approve"], "params_input": {}, **ANNA}
+NOBODY = {"chosen_options": ["Reject"], "params_input": None, "responded_by_user": None, "responded_at": NOW}
 
 
-@pytest.mark.parametrize(("answer", "noted"), [REFUSED, APPROVED])
-def test_who_answered_and_why_is_noted(asking, dag, monkeypatch, answer, noted):
-    """With the version, whichever way it went."""
-    given = []
-    monkeypatch.setattr(steps, "note_approval", lambda settings, *rest: given.append(rest) or {"message": "noted"})
-    full = {**answer, "responded_by_user": {"id": "1", "name": "anna"}}
-    ti = SimpleNamespace(xcom_pull=lambda task_ids: full)
+@pytest.mark.parametrize(
+    ("event", "noted"),
+    [
+        (REFUSED, {"approved": False, "name": "anna", "reason": "odd slices"}),
+        (APPROVED, {"approved": True, "name": "anna", "reason": ""}),
+        (NOBODY, {"approved": False, "name": "", "reason": ""}),
+    ],
+)
+def test_who_answered_and_why_is_noted(asking, dag, monkeypatch, event, noted):
+    """With the version, whichever way it went: also after a refusal, when Airflow skips what comes next."""
+    kept, given = {}, []
+    task = dag.get_task("approval")
+    monkeypatch.setattr(task, "skip", lambda **what: None)
+    ti = SimpleNamespace(
+        xcom_push=lambda key, value: kept.update({("approval", key): value}),
+        xcom_pull=lambda task_ids, key: kept.get((task_ids, key)),
+    )
+    task.execute_complete({"ti": ti, "task": task}, event)
+    monkeypatch.setattr(steps, "note_approval", lambda settings, *v, **rest: given.append((v, rest)) or {"message": ""})
     params = {"window_days": None, "baseline": "as configured"}
     monkeypatch.setattr(asking, "get_current_context", lambda: {"ti": ti, "params": params})
     dag.get_task("note_approval").python_callable({"version": 4})
-    assert given == [noted]
+    assert given == [((4,), noted)]
 
 
 def test_no_answer_in_time_is_noted_as_that(monkeypatch):
