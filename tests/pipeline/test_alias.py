@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,15 +17,17 @@ from pipeline.contract.ledger import Entry
 from pipeline.deploy import Deployed, deploy
 from pipeline.errors import DeployFailed, RegistryUnavailable
 from pipeline.registry import Registry
-from pipeline.registry_entries import Aliased
+from pipeline.registry_entries import Aliased, Version
 from pipeline.releases import read_channel
 from pipeline.releases.history import verify
 from pipeline.releases.ledger import read_entries
 from pipeline.releases.rollout import Target, publish
 from pipeline.releases.trial import canary, quarantine
-from pipeline.store import Store
+from pipeline.store import Store, open_store
 from tests.pipeline.fake_serving import FakeServing
 from tests.pipeline.mlflow_server import Proxy, mlflow_server
+from tests.pipeline.noted_registry import NotedRegistry
+from tests.pipeline.releases.turns import Stepped
 from tests.pipeline.releases.world import ANNA, BUNDLES, DAG, MODEL, bundle_ref
 from tests.pipeline.test_registry import start, version_of
 
@@ -298,3 +301,63 @@ def test_the_answer_of_mlflow_is_what_the_watcher_reads(target: Target) -> None:
     ).json()["registered_model"]
     assert said["aliases"] == [{"alias": "champion", "version": "3"}]
     assert {"key": "gavel.champion", "value": "2"} in said["tags"]
+
+
+class Noted(NotedRegistry):
+    """A registry without MLflow that tells whose move it was; ``moved_to`` is what a person does."""
+
+    ours: int | None = None
+
+    def moved_to(self, number: int) -> None:
+        self.champion = number
+
+    def set_alias(self, model: str, number: int, alias: str = "champion") -> None:
+        super().set_alias(model, number, alias)
+        self.ours = number
+
+    def aliased(self, model: str, alias: str = "champion") -> Aliased:
+        return Aliased(self.champion, self.ours)
+
+    def version(self, model: str, number: int) -> Version:
+        return Version(model, number, "run", "model")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def killed_at(point: int, store: Store, registry: Noted) -> bool:
+    """Follow until step ``point`` of store or registry; was there one?"""
+    steps = itertools.count()
+
+    def before(name: str) -> None:
+        if next(steps) == point:
+            raise Killed
+
+    at = Target(Stepped(store, before), Stepped(registry, before), MODEL, (), "", 5.0)
+    try:
+        follow(at)
+    except Killed:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("moved", "ends", "action"), [(3, 3, "promote"), (1, 1, "rollback"), (5, 2, "deploy")])
+def test_killed_at_any_step_and_run_again_it_ends_the_same(tmp_path: Path, moved: int, ends: int, action: str) -> None:
+    """Nothing is done twice, nothing is lost: one entry, and alias, tag and channel name one version."""
+    for point in range(99):
+        registry = Noted()
+        at = Target(open_store(f"file:{tmp_path}/{point}"), registry, MODEL, (), "", 5.0)
+        put_live(at, 1)
+        put_live(at, 2)
+        publish(at.store, MODEL, 3, BUNDLES[3])
+        before = len(read_entries(at.store, MODEL))
+        registry.moved_to(moved)
+        killed = killed_at(point, at.store, registry)
+        follow(at)
+        assert agreed(at, ends)
+        assert (last(at).action, len(read_entries(at.store, MODEL)) - before) == (action, int(ends != 2))
+        assert bool(registry.tags.get(moved, {}).get("alias_refused")) == (ends != moved)
+        if not killed:
+            break
+    assert 5 < point < 99
