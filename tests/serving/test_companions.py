@@ -152,10 +152,11 @@ class Held(Beside):
 
     def __init__(self, root):
         super().__init__(root)
-        self.go_on = threading.Event()
+        self.began, self.go_on = threading.Event(), threading.Event()
 
     def load(self, model, release, files):
         if release.version == 2:
+            self.began.set()
             assert self.go_on.wait(20)
         return super().load(model, release, files)
 
@@ -181,6 +182,7 @@ def test_the_champion_does_not_wait_for_the_load_of_a_challenger(root, releases)
             tiny.beside(root, generation, releases[champion], releases.get(challenger))
             world.reconciler.poll_once()
             assert world.slot.live.version == champion
+            assert world.began.wait(20)
         world.go_on.set()
         wait_for(lambda: 2 in world.loads)
         tiny.beside(root, 9, releases[1], releases[4])
