@@ -64,6 +64,10 @@ def _answer(options: argparse.Namespace, settings: Settings) -> Answer:
     if options.command in CHANGES:
         outcome = CHANGES[options.command](open_target(settings), options, _person(), options.reason)
         return Answer(asdict(outcome), Text(outcome.message))
+    if options.command in {"report", "collect"}:
+        from pipeline.releases import report_command  # noqa: PLC0415  what it calculates with takes seconds to load
+
+        return Answer(*getattr(report_command, options.command)(settings, options))
     model = datasets.load(settings.dataset).model_name
     store = open_store(settings.store, read_only=not getattr(options, "repair", False))
     return QUESTIONS[options.command](store, model, options)
@@ -189,8 +193,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("release-quarantine", "this version may be live again", "version")
     whole = add("verify", "is the ledger whole, and does the channel say what it says?")
     whole.add_argument("--repair", action="store_true", help="first make the channel what the ledger says, if it lags")
+    about = "how two releases do beside each other; without A and B the champion and what is on trial"
+    add("report", about, "before", "after", optional=True)
+    add("collect", "keep the pairs of champion and shadow that the replicas hold")
     add("live-at", "what was live at a moment").add_argument("time", type=_time, metavar="TIME")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.command == "report" and options.before and not options.after:
+        parser.error("report takes two versions, A and B, or none")
+    return options
 
 
 def _version(text: str) -> int:

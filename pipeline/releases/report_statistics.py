@@ -122,7 +122,7 @@ def _groups(sums: Floats, sizes: Floats, random: np.random.Generator) -> tuple[F
     if len(sums) <= GROUPS:
         return sums, sizes
     group = random.permutation(len(sums)) % GROUPS
-    return np.bincount(group, sums, GROUPS), np.bincount(group, sizes, GROUPS)
+    return np.bincount(group, sums, GROUPS).astype(float), np.bincount(group, sizes, GROUPS).astype(float)
 
 
 def median(values: Floats, weights: Floats) -> Estimate:
