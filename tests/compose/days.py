@@ -134,10 +134,10 @@ class Days:
         found = self.airflow._call("GET", f"/api/v2/dags/{DAG}/dagRuns")["dag_runs"]
         return {each["dag_run_id"]: each["state"] for each in found}
 
-    def facts(self) -> Facts:
+    def facts(self, state: Mapping[str, Any] | None = None) -> Facts:
         versions = self._registry("model-versions/search", filter=f"name='{MODEL}'").get("model_versions", [])
         aliases = self._registry("registered-models/get", name=MODEL)["registered_model"].get("aliases", [])
-        state = self.state()
+        state = state or self.state()
         prints = {int(v["version"]): t["value"] for v in versions for t in v["tags"] if t["key"] == "fingerprint"}
         assert len(prints) == len(versions)
         assert state["whole"]
@@ -149,6 +149,7 @@ class Days:
         )
 
     def state(self) -> dict[str, Any]:
+        """What the script says; it takes some seconds."""
         return self.stack.inside("state.py")
 
     def _registry(self, path: str, **query: str) -> dict[str, Any]:
@@ -158,8 +159,9 @@ class Days:
         assert answer.ok, answer.text
         return answer.json()
 
-    def client(self) -> Client:
-        return Client(self.stack.url("serving"), self.stack.secrets()["key_client"], self.state()["row"])
+    def client(self, state: Mapping[str, Any] | None = None) -> Client:
+        row = (state or self.state())["row"]
+        return Client(self.stack.url("serving"), self.stack.secrets()["key_client"], row)
 
 
 def _raise(error: Exception) -> None:

@@ -20,18 +20,20 @@ def celery(live, days):
 def test_a_run_ends_green_on_workers_though_one_is_killed_in_it(celery, days):
     """Every task ran on a worker's container; the killed one's task was taken up again; nothing is lost or twice."""
     workers = {each.document["Config"]["Hostname"]: each for each in celery.containers("airflow-worker")}
-    before, killed = days.facts(), []
+    state, killed = days.state(), []
+    before = days.facts(state)
 
     def watch(tasks):
         if not killed and "train" in tasks and tasks["train"].state == "running":
             killed.append(days.hosts(run)["train"])
             celery.kill(workers[killed[0]])
 
-    with days.client().asking() as tally:
+    with days.client(state).asking() as tally:
         run = days.start()
         days.finish(run, watch)
         celery.wait_until_well()
-    hosts, state, after = days.hosts(run), days.state(), days.facts()
+    hosts, state = days.hosts(run), days.state()
+    after = days.facts(state)
     assert killed
     assert len(workers) == 2
     assert set(hosts.values()) <= set(workers), hosts

@@ -13,7 +13,8 @@ UNDER_WAY = {"running", "success", "up_for_retry"}
 
 def test_a_run_ends_green_though_four_services_were_killed_in_it(live, days):
     """One version, whole, live everywhere; the restart policies brought back what died; no price was missed."""
-    before, killed = days.facts(), {}
+    state, killed = days.state(), {}
+    before = days.facts(state)
 
     def watch(tasks):
         for task, service in KILLS.items():
@@ -21,11 +22,12 @@ def test_a_run_ends_green_though_four_services_were_killed_in_it(live, days):
                 victim = killed[service] = live.containers(service)[0]
                 live.kill(victim)
 
-    with days.client().asking() as tally:
+    with days.client(state).asking() as tally:
         days.finish(days.start(), watch)
         live.wait_until_well()
     assert set(killed) == set(KILLS.values())
-    state, after = days.state(), days.facts()
+    state = days.state()
+    after = days.facts(state)
     assert_grown_by_one(before, after)
     assert all_serve(state, after.champion), state["replicas"]
     assert_all_well(tally, state)

@@ -18,12 +18,14 @@ def answered(stack):
 
 def test_a_third_replica_takes_part_and_leaves_without_a_failed_request(live, days):
     """The gateway finds it, the next deploy waits for it, and when it is taken away nobody notices."""
-    before = days.facts()
-    with days.client().asking() as tally:
+    state = days.state()
+    before = days.facts(state)
+    with days.client(state).asking() as tally:
         scale(live, 3)
         wait_for(lambda: len(found := answered(live)) == 3 and min(found.values()) > 10, 60, lambda: answered(live))
         run = days.finish(days.start())
-        after, state = days.facts(), days.state()
+        state = days.state()
+        after = days.facts(state)
         scale(live, 2)
         wait_for(lambda: all_serve(days.state(), after.champion, replicas=2), 60, "two replicas")
     assert_grown_by_one(before, after)

@@ -14,7 +14,7 @@ def answered(url):
     text = requests.get(f"{url}/metrics", headers={"x-api-key": sys.argv[1]}, timeout=5).text
     return sum(
         float(value)
-        for value in re.findall(r'^gavel_requests_total\{door="v1",status="200"\} (\S+)$', text, re.MULTILINE)
+        for value in re.findall(r'^gavel_requests_total\{door="predict",status="200"\} (\S+)$', text, re.MULTILINE)
     )
 
 
