@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from pipeline.addresses import NoAddress, addresses
-from pipeline.variant_counts import Reading, parse
+from pipeline.variant_counts import Counts, Reading, parse
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 30.0  # a thousand pairs of each worker are megabytes
 ASKED_AT_ONCE = 8
@@ -96,7 +96,7 @@ def versions(variants: Mapping[str, Any]) -> dict[str, int]:
     """The version of each release that ``GET /v1/variants`` tells of, by digest. Raises ``ValueError``."""
     try:
         return {str(each["digest"]): int(each["version"]) for each in map(variants.get, ROLES) if each}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"this is not what a replica counts: {error!r}") from error
 
 
@@ -110,8 +110,23 @@ def counts(variants: Mapping[str, Any], a: str, b: str) -> tuple[Reading, bool] 
     roles = {each["digest"]: role for role in ROLES if (each := variants.get(role))}
     if a not in roles or b not in roles:
         return None
-    reading = parse({"champion": variants[roles[a]], "challenger": variants[roles[b]]}, b)
-    return None if reading is None else (reading, "shadow" in {roles[a], roles[b]})
+    try:
+        reading = parse({"champion": variants[roles[a]], "challenger": variants[roles[b]]}, b)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"this is not what a replica counts: {error}") from error
+    if reading is None:
+        return None
+    for each in (reading.champion, reading.challenger):
+        _check(each)
+    return reading, "shadow" in {roles[a], roles[b]}
+
+
+def _check(counts: Counts) -> None:
+    """Raises ``ValueError`` for figures that nobody can have counted."""
+    places = counts.seconds.items()
+    counted = 0 <= counts.errors <= counts.requests and counts.answers >= 0 and counts.squares >= 0
+    if not (counted and all(seconds > 0 and many >= 0 for seconds, many in places) and math.isfinite(counts.total)):
+        raise ValueError("this is not what a replica counts: a figure is below zero, or not finite, or too large")
 
 
 def read_pairs(document: Mapping[str, Any]) -> Pairs | None:

@@ -21,6 +21,7 @@ from pipeline.store import open_store
 
 Told = tuple[Any, RenderableType]  # as JSON, and as people read it
 PERCENT = {"relative", "share"}
+LARGE = 1_000  # from here on nobody reads what is behind the point
 
 
 def report(settings: Settings, options: argparse.Namespace) -> Told:
@@ -74,7 +75,7 @@ def _of_worst(part: Part) -> RenderableType:
 def _cells(figure: Figure) -> tuple[str, ...]:
     apart = figure.apart
     value, low, high = (_apart(figure.kind, each) for each in (apart.value, apart.low, apart.high))
-    both = ("-" if each is None else f"{each:,.4g}" for each in (figure.a, figure.b))
+    both = ("-" if each is None else _plain(each) for each in (figure.a, figure.b))
     rows = f"{figure.rows[0]:,}" if figure.rows[0] == figure.rows[1] else f"{figure.rows[0]:,} / {figure.rows[1]:,}"
     return figure.name, *both, value, f"{low} to {high}", rows
 
@@ -82,7 +83,13 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 def _apart(kind: str, value: float) -> str:
     if kind == "ratio":
         return f"x {value:.3g}"
-    return f"{value:{'' if kind == 'share' else '+'}.2%}" if kind in PERCENT else f"{value:+,.4g}"
+    if kind in PERCENT:
+        return f"{value:{'' if kind == 'share' else '+'}.2%}"
+    return ("+" if value > 0 else "") + _plain(value)
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
 
 
 def _table(*names: str) -> Table:

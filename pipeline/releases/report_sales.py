@@ -47,7 +47,7 @@ def compare_sales(dataset: Dataset, store: Store, a: Bundle, b: Bundle) -> Part:
         return Part(
             SALES, absent=f"there are {len(table)} sales newer than {newest}, {LEAST_ROWS} are needed", notes=notes
         )
-    days = f"{len(partitions)} days, {partitions[0].day} to {partitions[-1].day}"
+    days = f"of {partitions[0].day} to {partitions[-1].day}, days with sales: {len(partitions)}"
     return Part(
         SALES,
         figures=(_figure("mean absolute error", table),),

@@ -37,13 +37,13 @@ def traffic(told: Iterable[Told], a: Release, b: Release) -> Part:
 
 
 def _errors(a: Counts, b: Counts) -> Figure:
-    shares = [statistics.share(min(each.errors, each.requests), each.requests) for each in (a, b)]
+    shares = [statistics.share(each.errors, each.requests) for each in (a, b)]
     apart = statistics.difference(*shares)
     return Figure("error rate", "difference", shares[0].value, shares[1].value, apart, (a.requests, b.requests))
 
 
 def _latency(a: Counts, b: Counts) -> tuple[Figure, ...]:
-    if not a.seconds or not b.seconds:
+    if not (sum(a.seconds.values()) and sum(b.seconds.values())):
         return ()
     rows, found = (a.requests, b.requests), []
     for name, part in QUANTILES.items():

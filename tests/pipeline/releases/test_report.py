@@ -17,8 +17,9 @@ from pipeline.contract.channel import Challenger
 from pipeline.partitions import keep
 from pipeline.releases import read_channel
 from pipeline.releases.__main__ import main
-from pipeline.releases.report_collect import MOST_SAMPLE, replica_name
+from pipeline.releases.report_collect import MOST_SAMPLE, collect, replica_name
 from pipeline.releases.rollout import publish
+from pipeline.replica_readings import ask
 from pipeline.sources.simulated import simulate
 from pipeline.store import Store, open_store
 from tests.pipeline.auction_rows import TUESDAY, WEDNESDAY, sales
@@ -205,7 +206,7 @@ def test_sold_prices_tell_who_is_right(at: Store, told: Callable[..., Any]) -> N
     assert error["apart"]["low"] < expected[1] - expected[0] < error["apart"]["high"]
     assert document["conclusion"].startswith("Version 3 is better: its mean error on")
     assert "below version 4's (95 %: +" in document["conclusion"]
-    assert part(document, "sold prices")["notes"] == ["2 days, 2026-03-03 to 2026-03-04"]
+    assert part(document, "sold prices")["notes"] == ["of 2026-03-03 to 2026-03-04, days with sales: 2"]
     assert {"make ford"} <= {each["name"] for each in part(document, "sold prices")["slices"]}
     swapped = figure(told("report", "4", "3"), "sold prices", "mean absolute error")
     assert swapped["apart"]["value"] == pytest.approx(-error["apart"]["value"])
@@ -312,6 +313,50 @@ def test_a_replica_that_talks_nonsense_is_told_of(
     assert any(message in note for note in document["notes"]), document["notes"]
     assert figure(document, "pairs", "mean")["rows"] == [200, 200]
     assert len(list(at.keys("pairs/"))) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"requests": -1},
+        {"requests": float("inf")},
+        {"errors": 10**6},
+        {"seconds": {"buckets": [[0, 5]]}},
+        {"seconds": {"buckets": [[1]]}},
+        {"answers": {"count": 3, "sum": float("nan"), "squares": 1}},
+        {"answers": None},
+    ],
+)
+def test_counts_that_nobody_can_have_counted_are_left_out(
+    at: Store, tell: Tell, told: Callable[..., Any], changed: dict[str, Any]
+) -> None:
+    """It is told which replica has said so; what the others have counted is reported."""
+    odd = in_traffic(300)
+    odd["challenger"] |= changed
+    url = tell((odd, None), (in_traffic(400), None))[0].url
+    document = told("report", "1", "2")
+    assert figure(document, "traffic", "error rate")["rows"] == [1604, 440]
+    (note,) = part(document, "traffic")["notes"]
+    assert note.startswith(f"{url}: this is not what a replica counts")
+
+
+def test_who_comes_second_looks_again(at: Store, tell: Tell, told: Callable[..., Any]) -> None:
+    """Two collections at once: the reading of the most rows stands, whoever comes last."""
+    replica = tell(shadowed(rows=100))[0]
+    read, key = at.read, f"pairs/{MODEL}/1-3/{replica_name(replica.url)}.json"
+    other = json.dumps(pairs(ONE, THREE, rows=150)).encode()
+
+    def overtaken(wanted: str) -> Any:
+        at.read = read  # type: ignore[method-assign]
+        try:
+            return read(wanted)
+        finally:
+            at.replace(key, other, None)
+
+    at.read = overtaken  # type: ignore[method-assign]
+    asked = ask((replica.url,), "secret")
+    assert collect(at, MODEL, asked).kept == (key,)
+    assert at.read(key).data == other
 
 
 def test_stored_pairs_that_are_spoilt_are_told_of(at: Store, tell: Tell, told: Callable[..., Any]) -> None:
