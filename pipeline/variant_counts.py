@@ -59,7 +59,7 @@ def parse(document: Mapping[str, Any], digest: str) -> Reading | None:
         if challenger is None or champion is None or challenger["digest"] != digest:
             return None
         return Reading(_counts(champion), _counts(challenger), str(challenger["since"]))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"this is not what a replica counts: {error!r}") from error
 
 
