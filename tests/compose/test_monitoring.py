@@ -2,30 +2,28 @@
 
 import pytest
 
+from tests.compose.load import direct
 from tests.compose.stack import wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(2400)]
 
 
 def ask(stack, path):
-    code = "import sys, urllib.request as r; print(r.urlopen('http://prometheus:9090/api/v1/' + sys.argv[1], timeout=9).read().decode())"
-    import json
-
-    return json.loads(stack.compose("exec", "-T", "airflow-scheduler", "python", "-c", code, path))["data"]
+    with direct() as session:
+        return session.get(f"{stack.url('prometheus')}/api/v1/{path}", timeout=30).json()["data"]
 
 
 def test_prometheus_sees_every_replica_and_knows_the_alerts(live):
-    """Both replicas are up to it, and the rules of deploy/monitoring are loaded."""
+    """Both replicas and the gateway are up to it, and the rules of deploy/monitoring are loaded."""
     stack = live.told(COMPOSE_PROFILES="monitoring")
-    if "prometheus" not in stack.compose("config", "--services").split():
-        pytest.skip("docker-compose.yaml has no prometheus")
     stack.compose("up", "-d", "--no-recreate", "prometheus")
     stack.wait_until_well()
 
     def up():
-        targets = ask(stack, "targets")["activeTargets"]
-        return [each["health"] for each in targets if each["labels"]["job"] == "serving"] == ["up", "up"]
+        return sorted((t["labels"]["job"], t["health"]) for t in ask(stack, "targets")["activeTargets"])
 
-    wait_for(up, 90, lambda: ask(stack, "targets"))
-    rules = [rule["name"] for group in ask(stack, "rules")["groups"] for rule in group["rules"]]
-    assert rules
+    wanted = [("gavel-gateway", "up"), ("gavel-serving", "up"), ("gavel-serving", "up"), ("prometheus", "up")]
+    wait_for(lambda: up() == wanted, 120, up)
+    rules = [rule for group in ask(stack, "rules")["groups"] for rule in group["rules"]]
+    assert "GavelNobodyAnswers" in {rule["name"] for rule in rules}
+    assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
