@@ -76,13 +76,13 @@ def folders(known: Mapping[str, str]) -> dict[str, Folder]:
 
 
 def s3_identities(known: Mapping[str, str]) -> str:
-    """SeaweedFS's users: only ``admin`` may make buckets, serving may read what is released and nothing else."""
+    """SeaweedFS's users: only ``admin`` may make buckets, serving may read releases and candidates and nothing else."""
     everything = ["Read", "Write", "List"]
     granted = {
         "admin": ["Admin", *everything, "Tagging"],
         "pipeline": [f"{kind}:gavel" for kind in everything],
         "mlflow": [f"{kind}:mlflow" for kind in everything],
-        "serving": ["Read:gavel/releases/*", "Read:gavel/channels/*"],
+        "serving": [f"Read:gavel/{kind}/*" for kind in ("releases", "candidates", "channels")],
     }
     return json.dumps({"identities": [_identity(known, name, actions) for name, actions in granted.items()]})
 
