@@ -49,7 +49,7 @@ def test_no_process_outlives_the_server(number):
         wait_for(lambda: len(family(process)) == 2)
         below = family(process)
         server.send_signal(number)
-        server.wait(10)
+        server.wait(60)
         wait_for(lambda: not any(map(is_running, below)), 5)
 
 
@@ -140,4 +140,7 @@ def test_a_child_knows_the_time_it_has(monkeypatch):
 
 def test_a_child_leaves_the_processors_to_those_who_answer(monkeypatch):
     """Ten steps below the server."""
-    assert attempt(monkeypatch, lambda: trial_process.os.nice(0)) == str(os.nice(0) + trial_process.NICENESS)
+    lowest = 19
+    assert attempt(monkeypatch, lambda: trial_process.os.nice(0)) == str(
+        min(lowest, os.nice(0) + trial_process.NICENESS)
+    )
