@@ -80,7 +80,7 @@ restore: ## replace all state of `make up` by what a backup holds (FROM=FILE; FO
 	@FORCE='$(FORCE)' deploy/state restore '$(FROM)'
 
 test: $(DEV) $(SERVING) $(SERVING_TEST) ## run the tests (PYTEST='-k word' chooses)
-	.venv/bin/python -m pytest --ignore tests/serving --ignore tests/contract -m 'not e2e and not container and not compose' $(PYTEST)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --ignore tests/serving --ignore tests/contract -m 'not e2e and not container and not compose' $(PYTEST)
 	.venv-serving-test/bin/python -m pytest tests/contract tests/serving -m 'not fuzz' $(PYTEST)
 
 test-e2e: $(DEV) $(SERVING) ## run the whole stack in a copy of this folder and ask it for prices
