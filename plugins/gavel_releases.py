@@ -22,7 +22,7 @@ from airflow.sdk import BaseOperatorLink
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 
-from pipeline.addresses import NoAddress, addresses
+from pipeline import addresses
 from pipeline.errors import GavelError
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ def ask_all(urls: Sequence[str], token: str) -> list[Replica]:
     nobody: list[Replica] = []
     for url in urls:
         try:
-            found += addresses([url])
-        except NoAddress as error:
+            found += addresses.addresses([url])
+        except addresses.NoAddress as error:
             nobody.append(Replica(url, problem=str(error)))
     with ThreadPoolExecutor(max_workers=8) as pool:
         return [*pool.map(partial(ask, token=token), dict.fromkeys(found)), *nobody]
