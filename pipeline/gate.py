@@ -26,6 +26,7 @@ from pipeline.contract import bundle as bundles
 from pipeline.contract import certificate as certificates
 from pipeline.contract.bundle import MANIFEST, Bundle, BundleInvalid
 from pipeline.contract.certificate import Certificate, Check, Mode
+from pipeline.contract.channel import Release
 from pipeline.datasets.declaration import Dataset
 from pipeline.errors import ModelRefused
 from pipeline.registry import Registry
@@ -91,14 +92,20 @@ def gate(
     """
     candidate = bundles.read({name: read_file(store, bundle, name) for name in bundles.FILES})
     folders = Workspace(store, f"certified/{candidate.manifest.model_name}")
-    release, name = _before(store, candidate, version), _key(store, candidate, version, terms, key)
-    if release is not None:
-        name = key_of("published", release.digest)
-    elif ref := folders.find(name):
-        release = _read(store, ref)
+    published = _before(store, candidate, version)
+    champion = (
+        _read_certificate(published).champion if published else live_release(store, candidate.manifest.model_name)
+    )
+    name = _key(candidate, version, terms, champion, key)
+    judged = _read(store, ref) if (ref := folders.find(name)) else None
+    if published and judged and judged.digest != published.digest:
+        name = key_of("published", published.digest)
+    release = published or judged
     if release is None:
-        checks, champion = judge(dataset, store, candidate, trained, version, terms, prover)
-        release = _release(candidate, _certificate(candidate, version, terms, checks, champion), key)
+        certificate = _certificate(
+            candidate, version, terms, *judge(dataset, store, candidate, trained, version, terms, prover)
+        )
+        release = _release(candidate, certificate, key)
     return _concluded(store, registry, release, version, folders, name)
 
 
@@ -125,10 +132,10 @@ def _concluded(
     return verdict
 
 
-def _key(store: Store, candidate: Bundle, version: int, terms: Terms, key: Ed25519PrivateKey | None) -> str:
+def _key(candidate: Bundle, version: int, terms: Terms, champion: Release | None, key: Ed25519PrivateKey | None) -> str:
     """One folder for one judgement: a gate that was killed, or two at once, come to the same certificate."""
-    live = live_release(store, candidate.manifest.model_name)
-    judged = (candidate.digest, version, terms.mode, terms.margin, terms.force_reason, live.digest if live else "")
+    beside = champion.digest if champion else ""
+    judged = (candidate.digest, version, terms.mode, terms.margin, terms.force_reason, beside)
     return key_of("gate", *judged, public_key(key) if key else "", code_digest())
 
 

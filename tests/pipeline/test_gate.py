@@ -23,7 +23,7 @@ from pipeline.contract.channel import Channel, Release
 from pipeline.errors import DeployFailed, ModelRefused
 from pipeline.gate import Terms, Verdict, gate
 from pipeline.signing import key_id, public_key
-from pipeline.store import Store
+from pipeline.store import Store, open_store
 from pipeline.workspace import Ref, read_file
 from serving.seal import check as check_seal
 from serving.seal import read_keys
@@ -405,6 +405,15 @@ def test_the_first_published_release_of_a_version_stands(store: Store) -> None:
     again = judge(store, make_bundle(), predictions(1.3), now=datetime(2016, 1, 1, tzinfo=UTC))
     assert again.release == first.release
     assert again.tags == first.tags
+
+
+def test_what_was_published_stands_against_a_judgement_that_was_not(store: Store, tmp_path: Path) -> None:
+    """One gate judged here, another in its own store and published; what clients were answered with is the one that counts."""
+    judge(store, make_bundle(), predictions())
+    elsewhere = open_store(f"file:{tmp_path / 'other'}")
+    published = judge(elsewhere, make_bundle(), predictions(), now=datetime(2016, 1, 1, tzinfo=UTC)).release
+    store.publish(channels.release_prefix(MODEL, VERSION), published.files, last=MANIFEST)
+    assert judge(store, make_bundle(), predictions()).release == published
 
 
 def test_a_refused_version_is_judged_again(store: Store) -> None:
