@@ -14,9 +14,9 @@ from pipeline.contract import bundle as bundles
 from pipeline.contract.bundle import MANIFEST, Bundle
 from pipeline.contract.channel import Channel, Release
 from pipeline.contract.ledger import Actor
-from pipeline.registry import Registry
 from pipeline.releases.change import Reason
-from pipeline.releases.rollout import Target, age, go_live, publish, refuse_quarantined
+from pipeline.releases.publish import publish
+from pipeline.releases.rollout import Target, age, go_live, refuse_quarantined
 from pipeline.store import Store
 from pipeline.workspace import Ref, read_file
 
@@ -36,37 +36,22 @@ class Deployed:
     replicas: tuple[str, ...] = ()
 
 
-def deploy(
-    store: Store,
-    registry: Registry,
-    bundle: Ref,
-    version: int,
-    serving_urls: Sequence[str],
-    push_token: str,
-    timeout: float,
-    *,
-    who: Actor,
-    why: str,
-) -> Deployed:
-    """Make ``version`` live on every replica of ``serving_urls`` within ``timeout`` seconds.
-
-    ``who`` and ``why`` go into the ledger.
+def deploy(target: Target, bundle: Ref, version: int, who: Actor, why: str) -> Deployed:
+    """Make ``version`` live on every replica of the target; ``who`` and ``why`` go into the ledger.
 
     Raises:
         DeployFailed: a replica did not serve it in time; what was live before still is. Try again.
         ModelRefused: a replica refused the release, or answered its golden rows wrongly; trying again does not help.
         ChangeRefused: the version is quarantined.
     """
-    packed = _read(store, bundle)
-    model = packed.manifest.model_name
-    release = publish(store, model, version, packed)
-    target = Target(store, registry, model, tuple(serving_urls), push_token, timeout)
+    packed = _read(target.store, bundle)
+    release = publish(target.store, target.model, version, packed)
 
     def decide(channel: Channel) -> Channel | None:
         live = channel.champion
         if live == release:
             return None
-        refuse_quarantined(store, channel, version)
+        refuse_quarantined(target.store, channel, version)
         return None if live is not None and age(live) > age(release) else channel.with_champion(release)
 
     outcome = go_live(target, release, packed, Reason(who, "deploy", why), decide, f"version {version} is live")

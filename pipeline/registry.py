@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import requests
 
@@ -21,6 +21,9 @@ from pipeline.contract.bundle import sha256
 from pipeline.errors import RegistryUnavailable
 from pipeline.registry_entries import Aliased, DataUse, ModelFolder, Run, Version
 from pipeline.registry_limits import limit, patience, translated
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 CHAMPION = "champion"
 RUN_KEY, RUN_FINGERPRINT, ATTEMPT = "gavel.run_key", "gavel.fingerprint", "gavel.attempt"
@@ -46,6 +49,11 @@ def _spoken(method: Callable[Concatenate[Registry, P], T]) -> Callable[Concatena
                 raise translated(error, self.uri) from error
 
     return call
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The one that the settings name."""
+    return Registry(settings.mlflow_uri, public_url=settings.mlflow_pages or None)
 
 
 class Registry:

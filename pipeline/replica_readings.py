@@ -54,8 +54,11 @@ class Told:
     problem: str = ""
 
 
-def ask(urls: Sequence[str], token: str) -> tuple[Told, ...]:
-    """Every replica that the addresses in the settings stand for now. One that is away has a ``problem``."""
+def ask(urls: Sequence[str], token: str, seconds: float = READ_SECONDS) -> tuple[Told, ...]:
+    """Every replica that the addresses in the settings stand for now.
+
+    One that is away, or silent for so many ``seconds``, has a ``problem``.
+    """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     found: list[Told] = []
     behind: list[str] = []
@@ -65,13 +68,14 @@ def ask(urls: Sequence[str], token: str) -> tuple[Told, ...]:
         except NoAddress as error:
             found.append(Told(url, {}, {}, str(error)))
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        found.extend(pool.map(partial(_ask, headers=headers), dict.fromkeys(behind)))
+        found.extend(pool.map(partial(_ask, headers=headers, seconds=seconds), dict.fromkeys(behind)))
     return tuple(found)
 
 
-def _ask(url: str, headers: Mapping[str, str]) -> Told:
+def _ask(url: str, headers: Mapping[str, str], seconds: float) -> Told:
     try:
-        return Told(url, _document(f"{url}/v1/variants", headers), _document(f"{url}/v1/pairs", headers))
+        variants, pairs = (_document(f"{url}/v1/{name}", headers, seconds) for name in ("variants", "pairs"))
+        return Told(url, variants, pairs)
     except requests.JSONDecodeError:
         return Told(url, {}, {}, f"{url} does not answer in JSON; is it a serving process?")
     except requests.RequestException as error:
@@ -80,8 +84,8 @@ def _ask(url: str, headers: Mapping[str, str]) -> Told:
         return Told(url, {}, {}, str(error))
 
 
-def _document(url: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
-    response = requests.get(url, headers=headers, timeout=(CONNECT_SECONDS, READ_SECONDS))
+def _document(url: str, headers: Mapping[str, str], seconds: float) -> Mapping[str, Any]:
+    response = requests.get(url, headers=headers, timeout=(CONNECT_SECONDS, seconds))
     if response.status_code in {401, 403}:
         raise ValueError(f"{url} does not take the push token (GAVEL_PUSH_TOKEN, SERVING_PUSH_TOKEN)")
     if response.status_code != requests.codes.ok:

@@ -16,7 +16,6 @@ from pipeline.errors import SettingsInvalid
 
 if TYPE_CHECKING:
     from pipeline.asked_change import Asked
-    from pipeline.registry import Registry
     from pipeline.replicas import Replicas
     from pipeline.settings import Settings
     from pipeline.store import Store
@@ -67,23 +66,25 @@ def export(settings: Settings, trained: Json) -> Json:
 def register(settings: Settings, bundle: Json, trained: Json, run: Json) -> Json:
     """``run`` says who asks: the fields of ``register.RunContext``."""
     from pipeline.register import register
+    from pipeline.registry import open_registry
     from pipeline.version_record import RunContext
 
     dataset, store = datasets.load(settings.dataset), _store(settings)
-    registered = register(dataset, store, _registry(settings), _ref(bundle), _ref(trained), RunContext(**run))
+    registered = register(dataset, store, open_registry(settings), _ref(bundle), _ref(trained), RunContext(**run))
     return _answer(registered)
 
 
 def gate(settings: Settings, bundle: Json, trained: Json, version: int, force_reason: str = "") -> Json:
     """The answer is a reference to the release's files, and says whether they may go live (``passed``)."""
     from pipeline.gate import Terms, gate
+    from pipeline.registry import open_registry
     from pipeline.signing import read_key
 
     return _answer(
         gate(
             datasets.load(settings.dataset),
             _store(settings),
-            _registry(settings),
+            open_registry(settings),
             _ref(bundle),
             _ref(trained),
             version,
@@ -98,20 +99,11 @@ def deploy(settings: Settings, bundle: Json, version: int, run: Json) -> Json:
     """``run`` says who asks, as in ``register``; it goes into the ledger."""
     from pipeline.contract.ledger import Actor
     from pipeline.deploy import deploy
+    from pipeline.releases.rollout import open_target
 
-    return _answer(
-        deploy(
-            _store(settings),
-            _registry(settings),
-            _ref(bundle),
-            version,
-            settings.serving_urls,
-            settings.push_token.get_secret_value(),
-            settings.deploy_timeout,
-            who=Actor("dag" if run["dag_id"] else "automatic", run["run_key"], run["url"]),
-            why=run["reason"] or f"a new version that may go live ({run['trigger']})",
-        )
-    )
+    who = Actor("dag" if run["dag_id"] else "automatic", run["run_key"], run["url"])
+    why = run["reason"] or f"a new version that may go live ({run['trigger']})"
+    return _answer(deploy(open_target(settings), _ref(bundle), version, who, why))
 
 
 def change(settings: Settings, asked: Json, who: Json) -> Json:
@@ -144,10 +136,12 @@ def follow_alias(settings: Settings, url: str) -> Json:
 
 def note_approval(settings: Settings, version: int, approved: bool, name: str, reason: str) -> Json:
     """Keep with the version who let it go live, or would not, and why; ``name`` is empty when nobody answered."""
+    from pipeline.registry import open_registry
+
     word = "approved" if approved else "refused"
     tags = {"approval": word, "approval_by": name or "nobody answered in time", "approval_reason": reason}
     given = {key: value[:500] for key, value in tags.items() if value}
-    _registry(settings).tag_version(datasets.load(settings.dataset).model_name, version, given)
+    open_registry(settings).tag_version(datasets.load(settings.dataset).model_name, version, given)
     return {**given, "message": f"version {version} was {word} by {name or 'nobody: no answer in time'}"}
 
 
@@ -184,12 +178,6 @@ def _store(settings: Settings) -> Store:
     from pipeline.store import open_store
 
     return open_store(settings.store)
-
-
-def _registry(settings: Settings) -> Registry:
-    from pipeline.registry import Registry
-
-    return Registry(settings.mlflow_uri, public_url=settings.mlflow_pages or None)
 
 
 def _ref(reference: Json) -> Ref:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pipeline.contract.bundle import MANIFEST, Bundle, Golden
+from pipeline.contract.bundle import Bundle, Golden
 from pipeline.contract.certificate import Check
-from pipeline.contract.channel import Release, candidate_prefix
+from pipeline.contract.channel import Release
 from pipeline.errors import ModelRefused
-from pipeline.store import KeyExists, Store
+from pipeline.releases.publish import publish
+from pipeline.store import Store
 
 GROUP = "server"
 
@@ -30,8 +31,7 @@ def answers(store: Store, prover: Prover | None, candidate: Bundle, version: int
     """
     if prover is None:
         return Check(GROUP, "answers", None, None, True, "no serving address is set, so no server was asked")
-    _publish(store, candidate, version)
-    release = Release(version, candidate.digest, candidate.manifest.data_day)
+    release = publish(store, candidate.manifest.model_name, version, candidate, candidate=True)
     rows = len(candidate.golden.rows)
     try:
         prover.prove(release, candidate.golden, candidate=True)
@@ -40,14 +40,3 @@ def answers(store: Store, prover: Prover | None, candidate: Bundle, version: int
     return Check(
         GROUP, "answers", rows, rows, True, f"every server loads it and answers its {rows} golden rows as recorded"
     )
-
-
-def _publish(store: Store, candidate: Bundle, version: int) -> None:
-    prefix = candidate_prefix(candidate.manifest.model_name, version)
-    try:
-        store.publish(prefix, candidate.files, last=MANIFEST)
-    except KeyExists as error:
-        raise ModelRefused(
-            f"{store.uri}/{prefix} holds another model of the same version number; "
-            "the release store belongs to another MLflow database: use a store of its own for each"
-        ) from error

@@ -1,4 +1,4 @@
-"""Carrying a change to the replicas: publish, change the channel, wait for everyone, or take the change back.
+"""Carrying a change to the replicas: change the channel, wait for everyone, or take the change back.
 
 Not here: who may become what (``pipeline/deploy.py``, ``champion.py``, ``trial.py``), asking a replica
 (``pipeline/replicas.py``).
@@ -11,17 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline import datasets
-from pipeline.contract import channel as channels
-from pipeline.contract.bundle import MANIFEST, Bundle
+from pipeline.contract.bundle import Bundle
 from pipeline.contract.channel import Channel, Release
 from pipeline.errors import ChangeRefused, DeployFailed, GavelError, ModelRefused, TryAgain
-from pipeline.registry import Registry
+from pipeline.registry import Registry, open_registry
 from pipeline.releases import live_release, read_channel
 from pipeline.releases.change import TRIES, Change, Decide, Reason, change
 from pipeline.releases.ledger import quarantined_by, read_entry
+from pipeline.releases.report_collect import collect
+from pipeline.replica_readings import ask
 from pipeline.replicas import Replicas
 from pipeline.settings import Settings
-from pipeline.store import KeyExists, Store, open_store
+from pipeline.store import Store, open_store
+
+PAIRS_SECONDS = 5.0  # what a shadow has found out is not worth a rollback that waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def open_target(settings: Settings) -> Target:
     """What the settings name."""
     return Target(
         open_store(settings.store),
-        Registry(settings.mlflow_uri, public_url=settings.mlflow_pages or None),
+        open_registry(settings),
         datasets.load(settings.dataset).model_name,
         settings.serving_urls,
         settings.push_token.get_secret_value(),
@@ -60,23 +63,6 @@ class Outcome:
     channel: Channel
     message: str
     replicas: tuple[str, ...] = ()
-
-
-def publish(store: Store, model: str, version: int, bundle: Bundle) -> Release:
-    """Put a bundle among the releases under its version number. The same again is a success.
-
-    Raises:
-        ModelRefused: there is another one of this number.
-    """
-    prefix = channels.release_prefix(model, version)
-    try:
-        store.publish(prefix, bundle.files, last=MANIFEST)
-    except KeyExists as error:
-        raise ModelRefused(
-            f"{store.uri}/{prefix} holds another model of the same version number; "
-            "the release store belongs to another MLflow database: use a store of its own for each"
-        ) from error
-    return Release(version, bundle.digest, bundle.manifest.data_day)
 
 
 def age(release: Release) -> tuple[str, int]:
@@ -96,6 +82,17 @@ def refuse_quarantined(store: Store, channel: Channel, version: int) -> None:
     )
 
 
+def change_kept(target: Target, reason: Reason, decide: Decide) -> Change:
+    """Change the channel after the replicas' pairs of champion and shadow are in the store: they may forget them now.
+
+    A replica that does not tell its pairs is no obstacle.
+    """
+    with contextlib.suppress(GavelError):
+        if read_channel(target.store, target.model).channel.shadow:
+            collect(target.store, target.model, ask(target.urls, target.token, PAIRS_SECONDS))
+    return change(target.store, target.model, reason, decide)
+
+
 def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, decide: Decide, text: str) -> Outcome:
     """Change the champion and wait until every replica serves it; then the alias follows.
 
@@ -107,7 +104,7 @@ def go_live(target: Target, release: Release, bundle: Bundle, reason: Reason, de
         DeployFailed: a replica did not serve it in time; what was live before still is. Try again.
         ModelRefused: a replica refused the release, or answered its golden rows wrongly.
     """
-    changed = change(target.store, target.model, reason, decide)
+    changed = change_kept(target, reason, decide)
     made = _resumed(target, changed)
     replicas = target.replicas(lambda channel: channel.champion == release)
     channel = made.after

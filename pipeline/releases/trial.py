@@ -13,7 +13,7 @@ from pipeline.contract.ledger import Action, Actor
 from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused
 from pipeline.releases import find_release
 from pipeline.releases.change import Change, Reason, change
-from pipeline.releases.rollout import Outcome, Target, refuse_quarantined, undone
+from pipeline.releases.rollout import Outcome, Target, change_kept, refuse_quarantined, undone
 from pipeline.replicas import Role
 
 ROLES: tuple[Role, Role] = ("challenger", "shadow")
@@ -63,7 +63,7 @@ def stop(target: Target, who: Actor, why: str, role: Role | None = None) -> Outc
     def decide(seen: Channel) -> Channel | None:
         return seen.changed(**ended) if any(getattr(seen, name) for name in ended) else None
 
-    made = change(target.store, target.model, Reason(who, "stop", why), decide)
+    made = change_kept(target, Reason(who, "stop", why), decide)
     return _let_go(target, made, f"{' and '.join(ended)} ended", f"there was no {' or '.join(ended)}")
 
 
@@ -84,7 +84,7 @@ def quarantine(target: Target, version: int, who: Actor, why: str, action: Actio
             raise ChangeRefused(f"version {version} is the champion: `rollback` takes it back and quarantines it")
         return replace(seen.without(version).changed(), quarantined=tuple(sorted({*seen.quarantined, version})))
 
-    made = change(target.store, target.model, Reason(who, action, why), decide)
+    made = change_kept(target, Reason(who, action, why), decide)
     return _let_go(target, made, f"version {version} is quarantined", f"version {version} was quarantined before")
 
 
@@ -114,7 +114,7 @@ def _tried(
     target: Target, reason: Reason, decide: Callable[[Channel], Channel | None], role: Role, release: Release, text: str
 ) -> Outcome:
     """Change the channel and wait until every worker holds the release in its role, or take the change back."""
-    made = change(target.store, target.model, reason, decide)
+    made = change_kept(target, reason, decide)
     replicas = target.replicas(lambda channel: dict(channel.roles()).get(role) == release)
     try:
         held = replicas.hold(role, release, target.timeout)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.store import Store, open_store
+from tests.pipeline.fake_serving import FakeServing
 from tests.pipeline.mlflow_server import Proxy, mlflow_server
 
 
@@ -29,3 +30,11 @@ def proxy(mlflow_url: str) -> Iterator[Proxy]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(f"file:{tmp_path}/store")
+
+
+@pytest.fixture
+def serving(store: Store) -> Iterator[FakeServing]:
+    """A replica that follows the store's channel."""
+    made = FakeServing(store)
+    yield made
+    made.close()

@@ -20,7 +20,8 @@ class FakeServing:
     """``mood``: well, refuses (any release but ``good``), stuck (never looks), wrong (answers 1 % off), deaf (no push),
 
     busy (503), garbled (no JSON); in a trial also another (release), short (a row less), odd (JSON of another shape).
-    ``loads`` are the digests it took on, ``trials`` what it was asked to try, ``tokens`` what the pushes came with.
+    ``loads`` are the digests it took on, ``trials`` what it was asked to try, ``tokens`` what the pushes came with;
+    ``told`` is what it says of its variants and pairs.
     """
 
     def __init__(self, store: Store, mood: str = "well", host: str = "127.0.0.1", port: int = 0) -> None:
@@ -30,6 +31,7 @@ class FakeServing:
         self.generation: int | None = None
         self.refusal: Refusal | None = None
         self.roles: dict[str, str] = {}
+        self.told: dict[str, Any] = {"/v1/variants": {}, "/v1/pairs": {}}
         self.trials: list[dict[str, Any]] = []
         self.loads: list[str] = []
         self.tokens: list[str | None] = []
@@ -118,8 +120,12 @@ class _Handler(BaseHTTPRequestHandler):
         return unknown
 
     def do_GET(self) -> None:
-        assert self.path == "/v1/model"
+        told = self.server.serving.told
+        assert self.path in {"/v1/model", *told}
         if self.stranger():
+            return
+        if self.path in told:
+            self.give(200, told[self.path])
             return
         if self.server.serving.mood == "deaf":
             self.server.serving.look()

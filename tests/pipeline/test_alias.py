@@ -21,7 +21,8 @@ from pipeline.registry_entries import Aliased, Version
 from pipeline.releases import read_channel
 from pipeline.releases.history import verify
 from pipeline.releases.ledger import read_entries
-from pipeline.releases.rollout import Target, publish
+from pipeline.releases.publish import publish
+from pipeline.releases.rollout import Target
 from pipeline.releases.trial import canary, quarantine
 from pipeline.store import Store, open_store
 from tests.pipeline.fake_serving import FakeServing
@@ -57,13 +58,6 @@ def registry(mlflow: str) -> Registry:
 
 
 @pytest.fixture
-def serving(store: Store) -> Iterator[FakeServing]:
-    made = FakeServing(store)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def target(store: Store, registry: Registry, serving: FakeServing) -> Target:
     """Versions 1 and 2 were live, one after the other; 3 is published; 4 and 5 are in MLflow only."""
     at = Target(store, registry, MODEL, (serving.url,), "secret", 5.0)
@@ -74,8 +68,7 @@ def target(store: Store, registry: Registry, serving: FakeServing) -> Target:
 
 
 def put_live(at: Target, number: int) -> Deployed:
-    ref = bundle_ref(at.store, number)
-    return deploy(at.store, at.registry, ref, number, at.urls, at.token, at.timeout, who=DAG, why="new")
+    return deploy(at, bundle_ref(at.store, number), number, DAG, "new")
 
 
 def by_hand(at: Target, number: int | None) -> None:

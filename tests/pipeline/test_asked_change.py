@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,13 +32,6 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LIMITS = {"max_error_rate": 0.01, "max_latency_ratio": None, "max_answer_drift": None, "least_requests": 200}
 RUN = "http://airflow/dags/car_price_release/runs/1"
 ME = Actor("person", "anna", RUN)
-
-
-@pytest.fixture
-def serving(store: Store) -> Iterator[FakeServing]:
-    made = FakeServing(store)
-    yield made
-    made.close()
 
 
 @pytest.fixture

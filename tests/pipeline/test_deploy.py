@@ -22,7 +22,8 @@ from pipeline.releases import change, read_channel, read_release, rollout
 from pipeline.releases.champion import rollback
 from pipeline.releases.history import verify
 from pipeline.releases.ledger import read_entries
-from pipeline.releases.rollout import Target, publish
+from pipeline.releases.publish import publish
+from pipeline.releases.rollout import Target
 from pipeline.releases.trial import canary, quarantine, release_quarantine
 from pipeline.replicas import Replicas
 from pipeline.store import KeyExists, Store, open_store
@@ -57,12 +58,11 @@ def registry() -> NotedRegistry:
 
 
 def put_live(
-    store: Store, registry: NotedRegistry, bundle: Bundle, version: int, *serving: FakeServing, **options: Any
+    store: Store, registry: NotedRegistry, bundle: Bundle, version: int, *serving: FakeServing, timeout: float = 5.0
 ) -> Deployed:
     ref = put(store, bundle, predictions(count=4)).bundle_ref
-    urls = [one.url for one in serving]
-    timeout = options.pop("timeout", 5.0)
-    return deploy(store, registry, ref, version, urls, "secret", timeout, who=WHO, why="new", **options)
+    urls = tuple(one.url for one in serving)
+    return deploy(Target(store, registry, MODEL, urls, "secret", timeout), ref, version, WHO, "new")
 
 
 def champion(store: Store) -> Release | None:
@@ -203,7 +203,7 @@ def test_a_replica_that_is_away_is_named(store: Store, registry: NotedRegistry) 
     ref = put(store, OLD, predictions(count=4)).bundle_ref
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DeployFailed, match=f"{url} does not serve version 1 in time: there is no answer"):
-        deploy(store, registry, ref, 1, [url], "", 0.3, who=WHO, why="new")
+        deploy(Target(store, registry, MODEL, (url,), "", 0.3), ref, 1, WHO, "new")
 
 
 def test_the_replicas_behind_a_name_are_counted(
@@ -215,7 +215,8 @@ def test_the_replicas_behind_a_name_are_counted(
     names = FakeNames(["127.0.0.1", "127.0.0.2"])
     monkeypatch.setattr(rollout, "Replicas", partial(replicas.Replicas, resolve=names))
     ref = put(store, OLD, predictions(count=4)).bundle_ref
-    done = deploy(store, registry, ref, 1, [f"dns+http://serving:{near.port}"], "secret", 5.0, who=WHO, why="new")
+    at = Target(store, registry, MODEL, (f"dns+http://serving:{near.port}",), "secret", 5.0)
+    done = deploy(at, ref, 1, WHO, "new")
     assert (done.message, done.replicas) == ("version 1 is live on 2 of 2 replicas", (near.url, far.url))
 
 
@@ -275,11 +276,10 @@ def test_killed_anywhere_the_next_run_ends_the_same(tmp_path: Path) -> None:
     ref = put(open_store(f"file:{tmp_path}/work"), NEW, predictions(count=4)).bundle_ref
     for point in range(100):
         store, registry = open_store(f"file:{tmp_path}/{point}"), FiledRegistry(tmp_path / f"alias{point}")
+        target = Target(store, registry, MODEL, (), "", 1.0)
         put_live(store, registry, OLD, 1)
         put(store, NEW, predictions(count=4))
-        killed = killed_at(
-            point, lambda s=store, r=registry, b=ref: deploy(s, r, b, 2, (), "", 1.0, who=WHO, why="new")
-        )
+        killed = killed_at(point, lambda target=target, ref=ref: deploy(target, ref, 2, WHO, "new"))
         done = put_live(store, registry, NEW, 2)
         assert (done.live, done.generation, registry.alias(MODEL)) == (True, 2, 2)
         assert read_release(store, MODEL, 2).digest == NEW.digest
@@ -413,10 +413,9 @@ def test_overlapping_deploys_end_with_the_newest(store: Store, registry: NotedRe
     """Eight at once, in any order: the newest data day is live and no generation is lost."""
     bundles = [make_bundle(1.0, f"2015-06-{day:02d}") for day in range(1, 9)]
     refs = [put(store, bundle, predictions(count=4)).bundle_ref for bundle in bundles]
+    target = Target(store, registry, MODEL, (), "", 5.0)
     threads = [
-        threading.Thread(
-            target=deploy, args=(store, registry, ref, number, (), "", 5.0), kwargs={"who": WHO, "why": "new"}
-        )
+        threading.Thread(target=deploy, args=(target, ref, number, WHO, "new"))
         for number, ref in enumerate(refs, start=1)
     ]
     for thread in threads:
@@ -507,7 +506,7 @@ def test_with_mlflow_the_alias_is_real(store: Store, mlflow_url: str, tmp_path: 
     folders = put(store, make_bundle(1.07, "2015-06-10"), predictions())
     context = RunContext("deploy/test", "", "", "2015-06-10", "manual", "", "")
     version = register(DATASET, store, registry, folders.bundle_ref, folders.trained_ref, context).version
-    deploy(store, registry, folders.bundle_ref, version, (), "", 5.0, who=WHO, why="new")
+    deploy(Target(store, registry, MODEL, (), "", 5.0), folders.bundle_ref, version, WHO, "new")
     assert registry.alias(MODEL) == version
     assert set(store.keys(channels.release_prefix(MODEL, version))) == {
         f"{channels.release_prefix(MODEL, version)}/{name}" for name in FILES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -41,13 +40,6 @@ def at(store: Store) -> Target:
     for number in (1, 2, 3):
         put_live(made, number)
     return made
-
-
-@pytest.fixture
-def serving(store: Store) -> Iterator[FakeServing]:
-    made = FakeServing(store)
-    yield made
-    made.close()
 
 
 def back(at: Target, version: int | None = None, why: str = "wrong scale") -> Any:
@@ -274,7 +266,7 @@ def test_a_release_that_the_gate_refused_is_not_promoted(at: Target) -> None:
     """Its certificate says so."""
     from pipeline.contract import bundle as bundles
     from pipeline.contract.certificate import Certificate, Check
-    from pipeline.releases.rollout import publish
+    from pipeline.releases.publish import publish
 
     refused = Certificate(
         MODEL, 7, BUNDLES[5].digest, "2026-11-22T10:00:00+00:00", "enforce",

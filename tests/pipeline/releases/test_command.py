@@ -16,7 +16,8 @@ from pipeline.contract import bundle as bundles
 from pipeline.contract.certificate import Certificate, Check
 from pipeline.registry import Registry
 from pipeline.releases.__main__ import main
-from pipeline.releases.rollout import Target, publish
+from pipeline.releases.publish import publish
+from pipeline.releases.rollout import Target
 from pipeline.store import open_store
 from tests.pipeline.releases.world import (
     BUNDLES,

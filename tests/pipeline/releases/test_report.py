@@ -17,8 +17,8 @@ from pipeline.contract.channel import Challenger
 from pipeline.partitions import keep
 from pipeline.releases import read_channel
 from pipeline.releases.__main__ import main
+from pipeline.releases.publish import publish
 from pipeline.releases.report_collect import MOST_SAMPLE, collect, replica_name
-from pipeline.releases.rollout import publish
 from pipeline.replica_readings import ask
 from pipeline.sources.simulated import simulate
 from pipeline.store import Store, open_store

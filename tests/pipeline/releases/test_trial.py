@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.contract.channel import Challenger
 from pipeline.errors import ChangeRefused, DeployFailed, GiveUp, ModelRefused
+from pipeline.releases.champion import promote, rollback
 from pipeline.releases.history import verify
+from pipeline.releases.report_collect import read_collected
 from pipeline.releases.rollout import Target
 from pipeline.releases.trial import canary, quarantine, release_quarantine, shadow, stop
 from pipeline.store import Store
 from tests.pipeline.fake_serving import FakeServing
+from tests.pipeline.releases.told import pairs, variant
 from tests.pipeline.releases.world import (
     ANNA,
+    BUNDLES,
     DAG,
     MODEL,
     RELEASES,
     actions,
     channel_of,
     entries,
+    proven,
     published,
     put_live,
     target,
 )  # fmt: skip
-
-
-@pytest.fixture
-def serving(store: Store) -> Iterator[FakeServing]:
-    made = FakeServing(store)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -42,6 +42,37 @@ def at(store: Store, serving: FakeServing) -> Target:
     put_live(made, 2)
     published(made, 1, 3, 4, 5)
     return made
+
+
+ENDS: dict[str, Callable[[Target], Any]] = {
+    "stop": lambda at: stop(at, ANNA, "enough seen"),
+    "quarantine": lambda at: quarantine(at, 3, ANNA, "wrong scale"),
+    "canary": lambda at: canary(at, 3, 0.1, ANNA, "it looks good"),
+    "promote": lambda at: promote(at, 3, proven, ANNA, "it looks good"),
+    "deploy": lambda at: put_live(at, 4),
+    "rollback": lambda at: rollback(at, 1, proven, ANNA, "wrong scale"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_shadow_has_found_out_outlives_it(at: Target, serving: FakeServing, end: str) -> None:
+    """Whatever ends the pairing, the replica's pairs are in the store before, for the report."""
+    shadow(at, 3, ANNA, "try it")
+    champion, tried = ((RELEASES[number], BUNDLES[number]) for number in (2, 3))
+    named = zip(("champion", "shadow"), (champion, tried), strict=True)
+    serving.told["/v1/variants"] = {role: variant(release, np.ones((4, 3))) for role, (release, _) in named}
+    serving.told["/v1/pairs"] = pairs(champion, tried, rows=5)
+    ENDS[end](at)
+    found, notes = read_collected(at.store, MODEL, RELEASES[2], RELEASES[3])
+    assert ([each.rows for each in found], notes) == ([10], [])
+
+
+def test_a_replica_that_does_not_tell_its_pairs_is_no_obstacle(at: Target, serving: FakeServing) -> None:
+    """They are lost; the change is made."""
+    shadow(at, 3, ANNA, "try it")
+    serving.told["/v1/pairs"] = {"odd": 1}
+    assert stop(at, ANNA, "enough seen").changed
+    assert channel_of(at.store).shadow is None
 
 
 def test_a_canary_is_held_by_every_worker(at: Target, serving: FakeServing) -> None:

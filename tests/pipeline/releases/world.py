@@ -10,7 +10,8 @@ from pipeline.contract.ledger import Actor, Entry
 from pipeline.deploy import Deployed, deploy
 from pipeline.releases import read_channel
 from pipeline.releases.ledger import read_entries
-from pipeline.releases.rollout import Target, publish
+from pipeline.releases.publish import publish
+from pipeline.releases.rollout import Target
 from pipeline.store import Store
 from pipeline.workspace import Ref, Workspace
 from tests.pipeline.noted_registry import NotedRegistry
@@ -36,8 +37,7 @@ def bundle_ref(store: Store, number: int) -> Ref:
 
 
 def put_live(at: Target, number: int, ref: Ref | None = None, who: Actor = DAG) -> Deployed:
-    found = ref or bundle_ref(at.store, number)
-    return deploy(at.store, at.registry, found, number, at.urls, at.token, at.timeout, who=who, why=f"run {number}")
+    return deploy(at, ref or bundle_ref(at.store, number), number, who, f"run {number}")
 
 
 def published(at: Target, *numbers: int) -> None:
