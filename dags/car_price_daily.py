@@ -8,30 +8,17 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import (
-    Asset,
-    ExceptionRetryPolicy,
-    Param,
-    RetryAction,
-    RetryRule,
-    conf,
-    dag,
-    get_current_context,
-    task,
-)
+from airflow.sdk import Asset, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pipeline.errors import TryAgain
+from dags.approval import LONGEST_WAIT, approval, note_approval
+from dags.task_defaults import DEFAULTS, Json, run_page, told
 from pipeline.settings import read_settings
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
-
-Json = dict[str, Any]
 
 DAG_ID = "car_price_daily"
 PARTITION = Asset("car_price_partition", uri="x-gavel://car_price/partition", group="gavel")
@@ -55,7 +42,6 @@ DOC = """
 
 # Whether there is the task at all, so it is asked when Airflow reads this file.
 APPROVAL = read_settings().approval
-LONGEST_WAIT = timedelta(hours=20)
 
 BASELINE: dict[str, bool | None] = {"as configured": None, "with": True, "without": False}
 PARAMS = {
@@ -90,22 +76,6 @@ PARAMS = {
     ),
 }
 
-# A failure is tried again only where that helps; a killed process has no exception and is tried again as well.
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(TryAgain, action=RetryAction.DEFAULT),
-        RetryRule(Exception, action=RetryAction.FAIL, reason="trying again with the same input would not help"),
-    ]
-)
-DEFAULTS = {
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": 2,
-    "max_retry_delay": timedelta(minutes=5),
-    "retry_policy": RETRY_POLICY,
-    "execution_timeout": timedelta(hours=1),
-}
-
 
 def data_day(day: str | None, logical_date: datetime | None, run_after: datetime) -> date:
     """The day that a run works on: the form's, or the day before the logical date, or before the run's own date."""
@@ -125,7 +95,6 @@ def run_context() -> Json:
     """Who asks for a model version: what MLflow keeps about this run."""
     context = get_current_context()
     run, params = context["dag_run"], context["params"]
-    page = f"/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
     return {
         "run_key": f"{run.dag_id}/{run.run_id}",
         "dag_id": run.dag_id,
@@ -133,14 +102,8 @@ def run_context() -> Json:
         "data_day": data_day(params["day"], run.logical_date, run.run_after).isoformat(),
         "trigger": getattr(run.run_type, "value", run.run_type),
         "reason": params["force_reason"] or "",
-        "url": conf.get("api", "base_url", fallback="").rstrip("/") + page,
+        "url": run_page(),
     }
-
-
-def told(result: Json) -> Json:
-    """The step's result, after its line for people is logged."""
-    logging.getLogger("gavel").info(result["message"])
-    return result
 
 
 def announce(asset: Asset, facts: Json) -> None:
@@ -217,56 +180,6 @@ def deploy(registered: Json, verdict: Json) -> Json:
     deployed = told(steps.deploy(chosen_settings(), verdict, registered["version"], run_context()))
     announce(RELEASE, {name: deployed[name] for name in ("version", "digest", "live")})
     return deployed
-
-
-class Approval(ApprovalOperator):
-    """A person agrees before the version goes live (GAVEL_APPROVAL); about a refused one nobody is asked."""
-
-    def execute(self, context: Any) -> Any:
-        if not context["ti"].xcom_pull(task_ids="gate")["passed"]:
-            raise AirflowSkipException("the gate has refused it: there is nothing to approve")
-        return super().execute(context)
-
-    def execute_complete(self, context: Any, event: Json) -> Any:
-        """The answer is kept here: Airflow keeps none when it skips what comes after a refusal."""
-        context["ti"].xcom_push(key="answer", value=answered(event))
-        return super().execute_complete(context, event)
-
-
-def answered(event: Json) -> Json:
-    """What a person said; without a name when the time was over."""
-    return {
-        "approved": event.get("chosen_options") == [ApprovalOperator.APPROVE],
-        "name": (event.get("responded_by_user") or {}).get("name") or "",
-        "reason": (event.get("params_input") or {}).get("reason") or "",
-    }
-
-
-def approval() -> Approval:
-    """The next day's run is not kept waiting: without an answer by then the version stays out."""
-    return Approval(
-        task_id="approval",
-        subject="Shall version {{ ti.xcom_pull(task_ids='register')['version'] }} of the price model go live?",
-        body="{{ ti.xcom_pull(task_ids='gate')['markdown'] }}",
-        params={
-            "reason": Param("", type="string", maxLength=500, title="Reason", description="Kept with the version.")
-        },
-        defaults=ApprovalOperator.REJECT,
-        response_timeout=LONGEST_WAIT,
-        execution_timeout=None,
-        doc_md=Approval.__doc__,
-    )
-
-
-# After deploy, as a refusal skips what comes directly after the approval.
-@task(trigger_rule="none_failed", doc_md="Who approved or refused, and why, is kept in the version's tags.")
-def note_approval(registered: Json) -> Json:
-    from pipeline import steps
-
-    answer = get_current_context()["ti"].xcom_pull(task_ids="approval", key="answer")
-    if not answer:
-        raise AirflowSkipException("nobody was asked")
-    return told(steps.note_approval(chosen_settings(), registered["version"], **answer))
 
 
 @dag(

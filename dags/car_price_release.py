@@ -6,31 +6,15 @@ triggerer watches (``plugins/gavel_triggers.py``). Nothing heavy is imported whi
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
-from airflow.sdk import (
-    Asset,
-    AssetWatcher,
-    BaseOperator,
-    ExceptionRetryPolicy,
-    Param,
-    RetryAction,
-    RetryRule,
-    conf,
-    dag,
-    get_current_context,
-    task,
-)
+from airflow.sdk import Asset, AssetWatcher, BaseOperator, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from gavel_triggers import AliasTrigger, BakeTrigger  # type: ignore[import-not-found]  # Airflow's path has plugins/
 
-from pipeline.errors import TryAgain
+from dags.task_defaults import DEFAULTS, Json, run_page, told
 from pipeline.settings import read_settings
-
-Json = dict[str, Any]
 
 START = datetime(2015, 1, 1, tzinfo=UTC)
 ALIAS = Asset(
@@ -136,43 +120,16 @@ PARAMS = {
     ),
 }
 
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(TryAgain, action=RetryAction.DEFAULT),
-        RetryRule(Exception, action=RetryAction.FAIL, reason="trying again with the same input would not help"),
-    ]
-)
-DEFAULTS = {
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": 2,
-    "max_retry_delay": timedelta(minutes=5),
-    "retry_policy": RETRY_POLICY,
-    "execution_timeout": timedelta(minutes=30),
-}
 # After the deadline the triggerer needs one look; when there is no triggerer for so long, the bake has failed.
 LATE = timedelta(minutes=15)
-
-
-def page() -> str:
-    """Where this run is to be seen."""
-    run = get_current_context()["dag_run"]
-    path = f"/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}"
-    return conf.get("api", "base_url", fallback="").rstrip("/") + path
 
 
 def actor() -> Json:
     """Who asks: the person that triggered the run, or the run itself where Airflow knows of nobody."""
     run = get_current_context()["dag_run"]
     if run.triggering_user_name:
-        return {"kind": "person", "name": run.triggering_user_name, "url": page()}
-    return {"kind": "dag", "name": f"{run.dag_id}/{run.run_id}", "url": page()}
-
-
-def told(result: Json) -> Json:
-    """The step's result, after its line for people is logged."""
-    logging.getLogger("gavel").info(result["message"])
-    return result
+        return {"kind": "person", "name": run.triggering_user_name, "url": run_page()}
+    return {"kind": "dag", "name": f"{run.dag_id}/{run.run_id}", "url": run_page()}
 
 
 @task(doc_md="The change that the form asks for: proven, recorded in the ledger, and followed by every replica.")
@@ -215,7 +172,7 @@ def conclude(changed: Json, verdict: Json | None) -> Json:
 def follow() -> Json:
     from pipeline import steps
 
-    return told(steps.follow_alias(read_settings(), page()))
+    return told(steps.follow_alias(read_settings(), run_page()))
 
 
 @dag(

@@ -143,7 +143,7 @@ def test_no_file_that_airflow_loads_shadows_another_module(folder: str) -> None:
 def test_the_files_that_airflow_parses_are_light() -> None:
     """Outside of functions they import Airflow, the standard library and the light parts of this project."""
     allowed = set(sys.stdlib_module_names) | {"airflow", "pipeline", "pydantic", "fastapi", "starlette", "httpx"}
-    allowed |= {"gavel_triggers"}  # a file of plugins/, under the name that Airflow knows it by
+    allowed |= {"dags", "gavel_triggers"}  # files beside them; of plugins/ under the name that Airflow knows it by
     for path, tree in sources("dags", "plugins"):
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         assert imported(top) <= allowed, path

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
 
-from pipeline import steps
+from dags import approval
+from pipeline import registry, steps
 from tests.airflow_home import REPOSITORY
 from tests.dags.test_car_price_daily import STEPS, Calls, run
 
@@ -107,7 +108,7 @@ NOBODY = {"chosen_options": ["Reject"], "params_input": None, "responded_by_user
         (NOBODY, {"approved": False, "name": "", "reason": ""}),
     ],
 )
-def test_who_answered_and_why_is_noted(asking, dag, monkeypatch, event, noted):
+def test_who_answered_and_why_is_noted(dag, monkeypatch, event, noted):
     """With the version, whichever way it went: also after a refusal, when Airflow skips what comes next."""
     kept, given = {}, []
     task = dag.get_task("approval")
@@ -118,8 +119,7 @@ def test_who_answered_and_why_is_noted(asking, dag, monkeypatch, event, noted):
     )
     task.execute_complete({"ti": ti, "task": task}, event)
     monkeypatch.setattr(steps, "note_approval", lambda settings, *v, **rest: given.append((v, rest)) or {"message": ""})
-    params = {"window_days": None, "baseline": "as configured"}
-    monkeypatch.setattr(asking, "get_current_context", lambda: {"ti": ti, "params": params})
+    monkeypatch.setattr(approval, "get_current_context", lambda: {"ti": ti})
     dag.get_task("note_approval").python_callable({"version": 4})
     assert given == [((4,), noted)]
 
@@ -130,7 +130,7 @@ def test_no_answer_in_time_is_noted_as_that(monkeypatch):
 
     tags = {}
     noted = SimpleNamespace(tag_version=lambda model, number, given: tags.update(given))
-    monkeypatch.setattr(steps, "_registry", lambda settings: noted)
+    monkeypatch.setattr(registry, "open_registry", lambda settings: noted)
     found = steps.note_approval(Settings(), 4, False, "", "")
     assert found["message"] == "version 4 was refused by nobody: no answer in time"
     assert tags == {"approval": "refused", "approval_by": "nobody answered in time"}

@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from dags import task_defaults
 from pipeline import steps
 from pipeline.errors import ChangeRefused, DeployFailed, ModelRefused, RegistryUnavailable
 from tests.airflow_home import REPOSITORY
@@ -307,7 +308,8 @@ def test_who_asks(release, monkeypatch):
 
     for name, expected in [("anna", ("person", "anna")), (None, ("dag", "car_price_release/r 1"))]:
         one = SimpleNamespace(dag_id="car_price_release", run_id="r 1", triggering_user_name=name)
-        monkeypatch.setattr(release, "get_current_context", lambda one=one: {"dag_run": one})
+        for module in (release, task_defaults):
+            monkeypatch.setattr(module, "get_current_context", lambda one=one: {"dag_run": one})
         who = release.actor()
         assert (who["kind"], who["name"]) == expected
         assert who["url"].endswith("/dags/car_price_release/runs/r%201")

@@ -15,8 +15,9 @@ from tests.serving import tiny
 from tests.serving.process import REPOSITORY, serving, wait_for
 
 STARTER = """
-import time
+import signal, time
 from serving.trial import start_trials
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 print(start_trials().process, flush=True)
 time.sleep(60)
 """
