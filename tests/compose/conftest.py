@@ -8,8 +8,8 @@ from tests.compose.stack import new_stack
 
 # Each builds on what the ones before it left: a stack that works, then two versions, then trouble, then more of it.
 ORDER = (
-    "test_up", "test_login", "test_days", "test_walls", "test_s3", "test_restarts", "test_kills", "test_secrets",
-    "test_down", "test_backup", "test_scale", "test_celery", "test_monitoring",
+    "test_up", "test_login", "test_days", "test_walls", "test_s3", "test_releases", "test_restarts", "test_kills",
+    "test_secrets", "test_down", "test_backup", "test_scale", "test_celery", "test_monitoring",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 import requests
@@ -45,8 +46,11 @@ class Client:
     row: Mapping[str, Any]
 
     def ask(self, session: requests.Session) -> Answer:
-        """Raises when the answer is none, or its head names another version than its body."""
-        body, headers = {"rows": [self.row]}, {"x-api-key": self.key}
+        """As a visitor of his own, who may meet a challenger.
+
+        Raises when the answer is none, or its head names another version than its body.
+        """
+        body, headers = {"rows": [self.row]}, {"x-api-key": self.key, "x-gavel-sticky": token_hex(4)}
         got = session.post(f"{self.url}/v1/predict", json=body, headers=headers, timeout=PATIENCE_SECONDS)
         if got.status_code != 200:
             raise ValueError(f"HTTP {got.status_code}: {got.text[:200]}")

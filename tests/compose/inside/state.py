@@ -1,4 +1,4 @@
-"""Prints what is live and what there is: the channel, every release, every replica, the price that each version says."""
+"""Prints what is live and what there is: the channel, what is wrong with the ledger, every release, every replica, the price that each version says."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import requests
 from pipeline.addresses import addresses
 from pipeline.contract.channel import release_prefix
 from pipeline.releases import read_channel, read_release
+from pipeline.releases.history import verify
 from pipeline.scoring import Scorer
 from pipeline.settings import read_settings
 from pipeline.store import open_store
@@ -38,12 +39,15 @@ def status(url):
         return {"trouble": str(error)}
 
 
-champion = read_channel(store, MODEL).channel.champion
+channel = read_channel(store, MODEL).channel
+champion = channel.champion
 whole = all(len([k for k in keys if k.startswith(f"{release_prefix(MODEL, v)}/")]) >= 3 for v in versions)
 print(
     json.dumps(
         {
             "champion": champion and [champion.version, champion.digest],
+            "quarantined": list(channel.quarantined),
+            "ledger": verify(store, MODEL),
             "releases": {v: [b.digest, b.manifest.data_day, price(b)] for v, b in bundles.items()},
             "whole": whole,
             "row": row,
