@@ -1,4 +1,4 @@
-"""Is a registered version good enough to go live? All checks, and the certificate that the release carries.
+"""Is a registered version good enough to go live? The certificate that says so, and the release that carries it.
 
 A refused version stays registered, with the reason in its tags. Not here: the checks (``pipeline/checks``), making it
 live (``pipeline/deploy.py``).
@@ -6,32 +6,24 @@ live (``pipeline/deploy.py``).
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from datetime import datetime
 
-import pandas as pd
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pipeline import certificate_text
-from pipeline.checks import cost, data, quality, server
-from pipeline.checks.case import Case, Champion, duel
-from pipeline.checks.drift import drift
-from pipeline.checks.leakage import leakage
-from pipeline.checks.parity import parity
+from pipeline.checks.case import Champion
+from pipeline.checks.judge import judge
 from pipeline.checks.server import Prover
-from pipeline.checks.slices import slices
 from pipeline.contract import bundle as bundles
 from pipeline.contract import certificate as certificates
 from pipeline.contract.bundle import MANIFEST, Bundle, BundleInvalid
 from pipeline.contract.certificate import Certificate, Check, Mode
 from pipeline.contract.channel import Release
 from pipeline.datasets.declaration import Dataset
-from pipeline.errors import ModelRefused
 from pipeline.registry import Registry
 from pipeline.releases import live_release, read_release
-from pipeline.scoring import Scorer
 from pipeline.signing import public_key, sign
 from pipeline.store import KeyNotFound, Store
 from pipeline.workspace import Ref, Workspace, code_digest, key_of, read_file
@@ -91,20 +83,17 @@ def gate(
         RegistryUnavailable, StoreUnavailable, DeployFailed: try again.
     """
     candidate = bundles.read({name: read_file(store, bundle, name) for name in bundles.FILES})
-    folders = Workspace(store, f"certified/{candidate.manifest.model_name}")
-    published = _before(store, candidate, version)
-    champion = (
-        _read_certificate(published).champion if published else live_release(store, candidate.manifest.model_name)
-    )
+    model = candidate.manifest.model_name
+    folders, published = Workspace(store, f"certified/{model}"), _before(store, candidate, version)
+    champion = _read_certificate(published).champion if published else live_release(store, model)
     name = _key(candidate, version, terms, champion, key)
-    judged = _read(store, ref) if (ref := folders.find(name)) else None
-    if published and judged and judged.digest != published.digest:
+    kept = _read(store, ref) if (ref := folders.find(name)) else None
+    if published and kept and kept.digest != published.digest:
         name = key_of("published", published.digest)
-    release = published or judged
+    release = published or kept
     if release is None:
-        certificate = _certificate(
-            candidate, version, terms, *judge(dataset, store, candidate, trained, version, terms, prover)
-        )
+        judged = judge(dataset, store, candidate, trained, version, terms.mode, terms.margin, prover)
+        certificate = _certificate(candidate, version, terms, *judged)
         release = _release(candidate, certificate, key)
     return _concluded(store, registry, release, version, folders, name)
 
@@ -146,67 +135,6 @@ def _read(store: Store, ref: Ref) -> Bundle:
 def _read_certificate(release: Bundle) -> Certificate:
     assert release.certificate is not None
     return certificates.read(release.certificate)
-
-
-def judge(
-    dataset: Dataset,
-    store: Store,
-    candidate: Bundle,
-    trained: Ref,
-    version: int,
-    terms: Terms,
-    prover: Prover | None = None,
-) -> tuple[tuple[Check, ...], Champion | None]:
-    """All checks of a candidate, and the champion that it was held against."""
-    if terms.mode == "off":
-        return (parity(candidate),), None
-    case = _case(dataset, store, candidate, trained)
-    pair = duel(case)
-    checks = (
-        *data.volume(case),
-        data.schema(case),
-        *drift(case),
-        *leakage(case, pair),
-        quality.baseline(case),
-        quality.champion(pair, terms.margin, case.unit),
-        slices(case, pair, terms.margin),
-        *quality.floor(case),
-        quality.coverage(case),
-        parity(candidate),
-        cost.size(case),
-        cost.latency(case),
-        server.answers(store, prover, candidate, version),
-    )
-    return checks, case.champion
-
-
-def _case(dataset: Dataset, store: Store, candidate: Bundle, trained: Ref) -> Case:
-    test = pd.read_parquet(io.BytesIO(read_file(store, trained, "predictions.parquet")))
-    try:
-        answers = Scorer(candidate.model, candidate.manifest.schema).predict(test)
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise ModelRefused(f"onnxruntime cannot answer the test rows with the model: {error}") from error
-    champion, without = _champion(store, candidate.manifest.model_name)
-    return Case(
-        candidate=candidate,
-        target=dataset.target.name,
-        rows=pd.read_parquet(io.BytesIO(read_file(store, trained, "rows.parquet"))),
-        test=test,
-        metrics=json.loads(read_file(store, trained, "metrics.json")),
-        answers=answers,
-        champion=champion,
-        without_champion=without,
-    )
-
-
-def _champion(store: Store, model: str) -> tuple[Champion | None, str]:
-    live = live_release(store, model)
-    if live is None:
-        return None, "there is no champion yet"
-    try:
-        return Champion(live, read_release(store, model, live.version, live.digest)), ""
-    except (KeyNotFound, BundleInvalid) as error:
-        return None, f"the champion's release {live.version} cannot be read ({error})"
 
 
 def _before(store: Store, candidate: Bundle, version: int) -> Bundle | None:

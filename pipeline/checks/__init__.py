@@ -1,4 +1,4 @@
 """The checks of the gate: each a function that gives a ``Check`` with figure, limit, verdict and a sentence.
 
-Not here: in which order, and what comes of it (``pipeline/gate.py``).
+``judge.py`` makes them all. Not here: what comes of it (``pipeline/gate.py``).
 """
