@@ -1,5 +1,7 @@
 """People change what is live: back by Airflow's form, on by the alias in MLflow, and a canary that is taken back."""
 
+import json
+
 import pytest
 
 from local.airflow_client import ENDED
@@ -37,6 +39,12 @@ def move_alias(stack, version):
     assert answer.ok, answer.text
 
 
+def commanded(stack, *words):
+    """What the command comes to that the how-to names."""
+    command = ["with-secrets", "python", "-m", "pipeline.releases", *map(str, words), "--reason", "a test", "--json"]
+    return json.loads(stack.compose("exec", "-T", "-e", "USER=anna", "airflow-scheduler", *command))["message"]
+
+
 def test_back_by_the_form_and_on_by_the_alias_without_a_failed_request(live, days):
     """Every replica follows both, every answer is of the version it names, and the ledger is whole."""
     state = days.state()
@@ -72,6 +80,6 @@ def test_a_canary_beyond_its_limit_is_taken_back_on_every_replica(live, days):
     assert_all_well(tally, after)
     assert {answer.version for answer in tally.answers} == {newest - 1, newest}
 
-    changed(days, action="release from quarantine", reason="it was a test")
-    changed(days, action="promote", version=newest, reason="it was a test")
+    commanded(live, "release-quarantine", newest)
+    assert commanded(live, "promote", newest) == f"version {newest} is live"
     assert all_serve(days.state(), newest)

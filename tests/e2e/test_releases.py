@@ -46,11 +46,7 @@ class Stack:
 
     def live(self):
         """The version that answers a request."""
-        row = requests.get(f"{self.serving}/v1/schema", timeout=10).json()
-        body = {"rows": [{name: each["examples"][0] for name, each in row["properties"].items() if "examples" in each}]}
-        answer = requests.post(f"{self.serving}/v1/predict", json=body, timeout=10)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["version"]
+        return self.ask(self.example())
 
     def ask_mlflow(self, method, path, **body):
         answer = requests.request(method, f"{self.mlflow}/api/2.0/mlflow/{path}", json=body, timeout=10)
@@ -65,6 +61,32 @@ class Stack:
 
     def move_alias(self, version):
         self.ask_mlflow("POST", "registered-models/alias", name=MODEL, alias="champion", version=str(version))
+
+    def command(self, *arguments):
+        """The document of the command that the how-to names."""
+        said = subprocess.run(
+            [".venv/bin/python", "-m", "local.releases", *arguments, "--json"],
+            cwd=self.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert said.returncode == 0, said.stderr
+        return json.loads(said.stdout)
+
+    def example(self):
+        row = requests.get(f"{self.serving}/v1/schema", timeout=10).json()
+        return {name: each["examples"][0] for name, each in row["properties"].items() if "examples" in each}
+
+    def ask(self, row, sticky="anybody"):
+        answer = requests.post(
+            f"{self.serving}/v1/predict", json={"rows": [row]}, headers={"X-Gavel-Sticky": sticky}, timeout=10
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["version"]
+
+    def shadowed(self):
+        """How many requests the shadow has answered."""
+        token = json.loads(self.state.keys_file.read_text())["push_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.get(f"{self.serving}/v1/variants", headers=headers, timeout=10).json()["shadow"]["requests"]
 
     def ledger(self):
         folder = self.state.store / "ledger" / MODEL
@@ -163,13 +185,11 @@ def test_a_canary_that_breaks_a_limit_is_taken_back(stack):
     limits = {"max_error_rate": None, "max_latency_ratio": None, "max_answer_drift": 0.0, "least_requests": 30}
     run = stack.airflow.trigger("car_price_release", {**form, **limits})
     until(lambda: stack.ledger()[-1]["action"] == "canary")
-    row = requests.get(f"{stack.serving}/v1/schema", timeout=10).json()
-    example = {name: each["examples"][0] for name, each in row["properties"].items() if "examples" in each}
+    example = stack.example()
 
     def taken_back():
         for number in range(20):  # the same row for both: any difference is the model's
-            headers = {"X-Gavel-Sticky": str(number)}
-            requests.post(f"{stack.serving}/v1/predict", json={"rows": [example]}, headers=headers, timeout=10)
+            stack.ask(example, str(number))
         return stack.airflow.run("car_price_release", run.id).state in ENDED
 
     say(f"from the canary to its end: {until(taken_back):.1f} s")
@@ -178,3 +198,20 @@ def test_a_canary_that_breaks_a_limit_is_taken_back(stack):
     assert (last["action"], last["who"]["kind"], last["after"]["quarantined"]) == ("rollback", "automatic", [2])
     assert "its mean answer is" in last["why"]
     assert (last["after"]["challenger"], stack.live()) == (None, 1)
+
+
+def test_what_a_shadow_found_out_is_there_when_it_has_gone(stack):
+    """It answers every request unseen; after its end the report holds both answers of each row against each other."""
+    stack.command("release-quarantine", "2", "--reason", "to watch it")
+    assert stack.command("shadow", "2", "--reason", "watch it")["changed"]
+    example = stack.example()
+    for number in range(60):
+        assert stack.ask({**example, "odometer": 1000 * number}) == 1
+    until(lambda: stack.shadowed() >= 60)
+    stack.command("stop", "--reason", "seen enough")
+    (kept,) = (stack.state.store / "pairs" / MODEL / "1-2").glob("*.json")
+    assert json.loads(kept.read_text())["rows"] >= 60
+    pairs = next(part for part in stack.command("report", "1", "2")["parts"] if part["name"] == "pairs")
+    assert pairs["absent"] == ""
+    assert all(min(figure["rows"]) >= 60 for figure in pairs["figures"])
+    assert stack.command("verify")["problems"] == []

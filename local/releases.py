@@ -1,0 +1,33 @@
+"""``python -m local.releases``: the command ``python -m pipeline.releases`` for the stack of ``make run``.
+
+Not here: what it can do (``pipeline/releases``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from local import keys
+from local.environment import MARKER, environment
+from local.layout import Stack, State, default_state
+from local.running import Running
+from pipeline import datasets
+from pipeline.releases import __main__ as command
+from pipeline.settings import read_settings
+
+
+def main(arguments: list[str], state: State) -> int:
+    """The exit code of the command, which sees the settings and secrets that the services were started with."""
+    running = Running.read(state)
+    if running is None:
+        sys.stderr.write("there is no stack here yet: `make run` starts one\n")
+        return 1
+    stack = Stack(state, running.ports, running.source, datasets.load(read_settings().dataset).model_name)
+    theirs = environment(os.environ, stack, keys.read_or_make(state))
+    os.environ.update({name: value for name, value in theirs.items() if name != MARKER})
+    return command.main(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:], default_state()))
