@@ -18,15 +18,22 @@ from pipeline.settings import read_settings
 
 
 def main(arguments: list[str], state: State) -> int:
-    """The exit code of the command, which sees the settings and secrets that the services were started with."""
-    running = Running.read(state)
-    if running is None:
+    """The exit code of the command."""
+    if not use(state):
         sys.stderr.write("there is no stack here yet: `make run` starts one\n")
         return 1
+    return command.main(arguments)
+
+
+def use(state: State) -> bool:
+    """Give this process the settings and secrets that the services were started with, if they ever were."""
+    running = Running.read(state)
+    if running is None:
+        return False
     stack = Stack(state, running.ports, running.source, datasets.load(read_settings().dataset).model_name)
     theirs = environment(os.environ, stack, keys.read_or_make(state))
     os.environ.update({name: value for name, value in theirs.items() if name != MARKER})
-    return command.main(arguments)
+    return True
 
 
 if __name__ == "__main__":
