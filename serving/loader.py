@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import onnxruntime
 
@@ -67,13 +66,12 @@ def start(release: Release, bundle: Bundle, sizes: Sequence[int] = WARM_UP_ROWS)
         ReleaseRefused: it cannot be loaded, or answers otherwise than recorded.
     """
     with _refusing():
-        manifest, now = bundle.manifest, datetime.now(UTC).isoformat(timespec="milliseconds")
+        manifest = bundle.manifest
         loaded = LoadedRelease(
             manifest.model_name,
             release.version,
             release.digest,
             manifest.data_day,
-            now,
             manifest.schema,
             bundle.golden,
             _session(bundle.model),

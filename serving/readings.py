@@ -65,7 +65,7 @@ def figures(slot: Slot) -> bytes:
 def _champion(slot: Slot) -> Figures | None:
     if slot.champion is not None:
         return slot.champion.tally.figures()
-    return Figures(slot.live.version, slot.live.digest, slot.live.loaded_at) if slot.live else None
+    return Figures(slot.live.version, slot.live.digest, slot.since) if slot.live else None
 
 
 def pairs(beside: Beside | None) -> bytes:

@@ -87,7 +87,7 @@ class Reconciler:
         )
         if live is None:
             return status
-        return replace(status, version=live.version, digest=live.digest, data_day=live.data_day, since=live.loaded_at)
+        return replace(status, version=live.version, digest=live.digest, data_day=live.data_day, since=self._slot.since)
 
     def poll_once(self) -> None:
         """Look once and do what is to be done. Never raises: what went wrong is in ``status``."""

@@ -25,14 +25,13 @@ AnswerTable = npt.NDArray[np.float64]  # (rows, outputs of the schema)
 class LoadedRelease:
     """What a request is answered with. A request takes one and uses it to the end.
 
-    ``loaded_at`` is ISO time, UTC. Whoever holds a ``LoadedRelease`` may use it from any thread.
+    Whoever holds one may use it from any thread.
     """
 
     model: str
     version: int
     digest: str
     data_day: str
-    loaded_at: str
     schema: Schema
     golden: Golden = field(repr=False)
     session: InferenceSession = field(repr=False)

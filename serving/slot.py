@@ -6,6 +6,7 @@ It touches no disk. Not here: who answers which request (``variants.py``).
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 from pipeline.contract.channel import Release
 from serving.errors import NoRelease
@@ -25,6 +26,7 @@ class Slot:
 
     def __init__(self) -> None:
         self._live: LoadedRelease | None = None
+        self.since = ""  # when it went live, ISO time, UTC
         self._previous: LoadedRelease | None = None
         self._challenger: LoadedRelease | None = None
         self._share = 0.0
@@ -74,6 +76,7 @@ class Slot:
             self._shadow = None if release is self._shadow else self._shadow
             if release is not self._live:
                 self._previous, self._live = self._live, release
+                self.since = datetime.now(UTC).isoformat(timespec="milliseconds")
             return self._left(before)
 
     def hold_challenger(self, release: LoadedRelease | None, share: float = 0.0) -> LoadedRelease | None:

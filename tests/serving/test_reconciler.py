@@ -5,6 +5,7 @@ import gc
 import shutil
 import threading
 import weakref
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -62,7 +63,17 @@ def test_the_release_of_the_channel_goes_live(world):
     release = tiny.go(world.root, 1)
     status = world.look()
     assert (status.ready, status.version, status.digest, status.generation) == (True, 1, release.digest, 1)
-    assert (status.data_day, status.since) == ("2015-06-01", world.slot.live.loaded_at)
+    assert status.data_day == "2015-06-01"
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(status.since)) < timedelta(minutes=1)
+
+
+def test_what_went_live_again_is_live_since_then(world):
+    """Not since it was loaded first."""
+    seen = []
+    for version in (1, 2, 1):
+        tiny.go(world.root, version)
+        seen.append(world.look().since)
+    assert seen == sorted(seen)
 
 
 def test_what_is_live_is_not_loaded_again(world):
