@@ -34,7 +34,8 @@ LOOK_SECONDS = 0.005
 
 
 def main(times: int) -> None:
-    use(default_state())
+    if not use(default_state()):
+        raise SystemExit("no stack is running here; see the head of this file")
     at = open_target(read_settings())
     newest = read_channel(at.store, at.model).channel.champion
     if newest is None:

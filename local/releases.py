@@ -13,20 +13,30 @@ from local.environment import MARKER, environment
 from local.layout import Stack, State, default_state
 from local.running import Running
 from pipeline import datasets
+from pipeline.errors import SettingsInvalid
 from pipeline.releases import __main__ as command
 from pipeline.settings import read_settings
 
 
 def main(arguments: list[str], state: State) -> int:
     """The exit code of the command."""
-    if not use(state):
+    try:
+        known = use(state)
+    except SettingsInvalid as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if not known:
         sys.stderr.write("there is no stack here yet: `make run` starts one\n")
         return 1
     return command.main(arguments)
 
 
 def use(state: State) -> bool:
-    """Give this process the settings and secrets that the services were started with, if they ever were."""
+    """Give this process the settings and secrets that the services were started with, if they ever were.
+
+    Raises:
+        SettingsInvalid: a ``GAVEL_`` variable of the shell cannot be used.
+    """
     running = Running.read(state)
     if running is None:
         return False

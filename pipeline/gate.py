@@ -123,7 +123,7 @@ def _concluded(
 
 def _key(candidate: Bundle, version: int, terms: Terms, champion: Release | None, key: Ed25519PrivateKey | None) -> str:
     """One folder for one judgement: a gate that was killed, or two at once, come to the same certificate."""
-    beside = champion.digest if champion else ""
+    beside = champion.digest if champion and terms.mode != "off" else ""  # nobody looks at it then
     judged = (candidate.digest, version, terms.mode, terms.margin, terms.force_reason, beside)
     return key_of("gate", *judged, public_key(key) if key else "", code_digest())
 

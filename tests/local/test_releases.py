@@ -35,3 +35,11 @@ def test_without_a_stack_it_says_how_to_start_one(state, capsys):
     assert main(["list"], state) == 1
     assert "make run" in capsys.readouterr().err
     assert not state.keys_file.exists()
+
+
+def test_a_setting_that_cannot_be_used_is_named(state, monkeypatch, capsys):
+    """As the other commands do, without a traceback."""
+    Running.of(os.getpid(), Ports(1, 2, 3), "simulated:").write(state)
+    monkeypatch.setitem(os.environ, "GAVEL_WINDOW_DAYZ", "3")
+    assert main(["list"], state) == 2
+    assert "did you mean GAVEL_WINDOW_DAYS?" in capsys.readouterr().err

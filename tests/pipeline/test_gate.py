@@ -18,7 +18,7 @@ from pipeline.contract import bundle as bundles
 from pipeline.contract import certificate as certificates
 from pipeline.contract import channel as channels
 from pipeline.contract.bundle import CERTIFICATE, FILES, MANIFEST, RELEASE_FILES, Bundle, Golden
-from pipeline.contract.certificate import Certificate, Check
+from pipeline.contract.certificate import Certificate, Check, Mode
 from pipeline.contract.channel import Channel, Release
 from pipeline.errors import DeployFailed, ModelRefused
 from pipeline.gate import Terms, Verdict, gate
@@ -405,6 +405,20 @@ def test_the_first_published_release_of_a_version_stands(store: Store) -> None:
     again = judge(store, make_bundle(), predictions(1.3), now=datetime(2016, 1, 1, tzinfo=UTC))
     assert again.release == first.release
     assert again.tags == first.tags
+
+
+@pytest.mark.parametrize("mode", ["enforce", "off"])
+def test_a_published_version_keeps_its_folder_whatever_is_live_now(store: Store, mode: Mode) -> None:
+    """Asked again, after the channel has moved on, the gate finds it and makes no copy."""
+    if mode == "off":
+        make_live(store, make_bundle(1.01))
+    first = judge(store, make_bundle(), predictions(), mode=mode)
+    store.publish(channels.release_prefix(MODEL, VERSION), first.release.files, last=MANIFEST)
+    if mode == "enforce":
+        make_live(store, make_bundle(1.01))
+    before = list(store.keys("certified/"))
+    assert judge(store, make_bundle(), predictions(), mode=mode).verdict.prefix == first.verdict.prefix
+    assert list(store.keys("certified/")) == before
 
 
 def test_what_was_published_stands_against_a_judgement_that_was_not(store: Store, tmp_path: Path) -> None:
