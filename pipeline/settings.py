@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     dataset: str = Field("car_auctions", description="the dataset file under pipeline/datasets")
     source: str = Field("simulated:", description="simulated:, folder:PATH, s3://bucket/prefix or https://...{day}...")
     store: str = Field("file:.gavel/store", description="where partitions, work and releases lie: file:PATH or s3://")
+    keep_days: int = Field(30, ge=0, le=36500, description="days that the work of a run is kept; 0: for ever")
     window_days: int = Field(60, ge=3, le=3660, description="calendar days that a model learns from")
     with_baseline: bool = Field(True, description="use the dataset's baseline column as a feature")
     seed: int = Field(7, ge=0, description="seed of everything random")

@@ -106,6 +106,13 @@ def deploy(settings: Settings, bundle: Json, version: int, run: Json) -> Json:
     return _answer(deploy(open_target(settings), _ref(bundle), version, who, why))
 
 
+def prune(settings: Settings) -> Json:
+    """Takes old work away; no other run of the dataset may be under way."""
+    from pipeline.prune import prune
+
+    return _answer(prune(datasets.load(settings.dataset), _store(settings), settings.keep_days, datetime.now(UTC)))
+
+
 def change(settings: Settings, asked: Json, who: Json) -> Json:
     """``asked`` has the fields of the form of the DAG ``car_price_release``, ``who`` those of ``ledger.Actor``."""
     from pipeline.asked_change import carry_out

@@ -82,12 +82,17 @@ def read_file(store: Store, ref: Ref, name: str) -> bytes:
     """One file of a folder, verified against the folder's index and that against the reference.
 
     Raises:
-        DataInvalid: the file was changed after it was written.
+        DataInvalid: the file was changed after it was written, or is gone.
     """
-    index = store.read(f"{ref.prefix}/{INDEX}").data
+    try:
+        index = store.read(f"{ref.prefix}/{INDEX}").data
+        data = store.read(f"{ref.prefix}/{name}").data
+    except KeyNotFound as error:
+        raise DataInvalid(
+            f"{ref.prefix} was removed; run that day again, from fetch on (clear the whole run)"
+        ) from error
     if sha256(index) != ref.digest:
         raise DataInvalid(f"{ref.prefix}/{INDEX} was changed after it was written; remove the folder and run again")
-    data = store.read(f"{ref.prefix}/{name}").data
     if sha256(data) != json.loads(index)[name]:
         raise DataInvalid(f"{ref.prefix}/{name} was changed after it was written; remove the folder and run again")
     return data

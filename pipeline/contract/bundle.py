@@ -2,7 +2,7 @@
 
 The manifest names the SHA-256 of the other files, so its own SHA-256, the digest, stands for the whole bundle.
 A release is a bundle with ``certificate.json`` among them and ``signature.json`` beside them. Not here: where
-bundles lie (``pipeline/store.py``, ``serving/source.py``), what a certificate says (``certificate.py``).
+bundles lie (``pipeline/store``, ``serving/source.py``), what a certificate says (``certificate.py``).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-STEPS = ["fetch", "preprocess", "train", "export", "register", "gate", "deploy"]
+STEPS = ["fetch", "preprocess", "train", "export", "register", "gate", "deploy", "prune"]
 HEAVY = ["sklearn", "pandas", "numpy", "mlflow", "onnx", "onnxruntime", "skl2onnx", "boto3", "pyarrow", "matplotlib"]
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -157,6 +157,7 @@ class Calls:
                 "message": "judged",
             },
             "deploy": {"live": True, "version": 4, "digest": "e", "message": "live"},
+            "prune": {"message": "nothing is older than 30 days"},
         }
         for name, answer in answers.items():
             monkeypatch.setattr(steps, name, self._step(name, answer))
@@ -223,18 +224,18 @@ class TestRuns:
         assert calls.given["fetch"][1] == ("2015-06-01", "2015-06-02")
 
     def test_a_day_without_sales_skips_the_rest(self, dag, monkeypatch):
-        """And the run ends well."""
+        """And the run ends well; old work is removed all the same."""
         calls = Calls(monkeypatch, window=False)
         state, tasks = run(dag)
-        assert (state, calls.made) == ("success", ["fetch"])
-        assert tasks == {"fetch": "success"} | dict.fromkeys(STEPS[1:], "skipped")
+        assert (state, calls.made) == ("success", ["fetch", "prune"])
+        assert tasks == dict.fromkeys(STEPS, "skipped") | {"fetch": "success", "prune": "success"}
 
     def test_a_refused_model_is_not_deployed(self, dag, monkeypatch):
         """And the run ends well."""
         calls = Calls(monkeypatch, passed=False)
         state, tasks = run(dag)
         assert (state, tasks["gate"], tasks["deploy"]) == ("success", "success", "skipped")
-        assert "deploy" not in calls.made
+        assert calls.made == [step for step in STEPS if step != "deploy"]
 
     @pytest.mark.parametrize("error", [DataInvalid("the column mmr is missing"), ZeroDivisionError()])
     def test_what_trying_again_cannot_help_is_not_tried_again(self, dag, monkeypatch, error):

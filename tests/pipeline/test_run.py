@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from pipeline import run, version_record
+from pipeline.datasets import load
+from pipeline.prune import prune
 from pipeline.run import DayResult, main, parse, pool, settings_of, table_of
 from pipeline.store import open_store
 from tests.pipeline.auction_rows import as_parquet, sales
@@ -140,6 +142,18 @@ def test_said_again_it_gives_the_same_figures_and_no_new_version(ran: Ran, capsy
             n: other[n] for n in other if n not in unlike
         }
     assert {key: store.read(key).etag for key in store.keys("")} == before
+
+
+def test_after_its_work_was_removed_the_same_versions_are_made_again(
+    ran: Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the partitions, which stay; so nothing is lost with the work of old runs."""
+    store = open_store(f"file:{ran.state}/store")
+    pruned = prune(load("car_auctions"), store, 30, datetime.now(UTC) + timedelta(days=31))
+    assert pruned.folders >= 15
+    again = ask(capsys, ran.arguments)
+    assert [day["version"] for day in again["days"]] == [day["version"] for day in ran.document["days"]]
+    assert again["pooled"] == ran.document["pooled"]
 
 
 def test_the_last_release_that_passed_is_live(ran: Ran) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import uuid4
@@ -15,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import store as store_module
 from pipeline.errors import SettingsInvalid, StoreUnavailable
-from pipeline.store import KeyChanged, KeyExists, KeyNotFound, S3Store, Store, open_store
+from pipeline.store import KeyChanged, KeyExists, KeyNotFound, Store, open_store
+from pipeline.store import s3 as s3_store
+from pipeline.store.s3 import S3Store
 from tests.s3_server import BUCKET, S3Server, free_ports, running_s3
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +125,51 @@ def test_keys_are_sorted_and_begin_with_the_prefix(store: Store) -> None:
     assert list(store.keys("r/1/")) == ["r/1/m"]
     assert list(store.keys("")) == ["r/1-a", "r/1/m", "r/10/m", "r/2/m", "s"]
     assert list(store.keys("nothing/here")) == []
+
+
+def test_a_listing_says_how_large_an_object_is_and_when_it_was_written(store: Store) -> None:
+    """In the order of the keys, by the store's clock; no hidden ones."""
+    before = datetime.now(UTC) - timedelta(seconds=2)  # S3 gives whole seconds
+    store.publish("r/2", {"m": b"four", "index": b""}, last="index")
+    store.create("r/1", b"two")
+    found = list(store.listed("r/"))
+    assert [(each.key, each.size) for each in found] == [("r/1", 3), ("r/2/index", 0), ("r/2/m", 4)]
+    assert all(before <= each.written <= datetime.now(UTC) + timedelta(seconds=2) for each in found)
+    assert list(store.listed("nothing/here")) == []
+
+
+def test_a_folder_is_removed_whole_and_may_be_published_anew(store: Store) -> None:
+    """Its neighbours stay, also one whose name begins the same; once more, or when it never was, is no error."""
+    for name in ("p/1", "p/10"):
+        store.publish(name, {"x": b"1", "deep/y": b"2", "index": b"3"}, last="index")
+    for _ in range(2):
+        store.remove("p/1", last="index")
+        assert list(store.keys("p/")) == ["p/10/deep/y", "p/10/index", "p/10/x"]
+    store.remove("never/was", last="index")
+    store.publish("p/1", {"index": b"another"}, last="index")
+    assert list(store.keys("p/1/")) == ["p/1/index"]
+
+
+def test_a_removal_that_was_broken_off_leaves_no_folder_that_looks_whole(
+    bucket: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On S3 objects go one by one: the last goes first. The next removal takes the rest."""
+    bucket.publish("p", {"a": b"1", "z": b"2", "index": b"3"}, last="index")
+    delete, gone = bucket._client.delete_object, []
+
+    def dies(**call: str) -> object:
+        if gone:
+            raise StoreUnavailable("away")
+        gone.append(call["Key"])
+        return delete(**call)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket._client, "delete_object", dies)
+        with pytest.raises(StoreUnavailable):
+            bucket.remove("p", last="index")
+    assert list(bucket.keys("p/")) == ["p/a", "p/z"]
+    bucket.remove("p", last="index")
+    assert list(bucket.keys("p/")) == []
 
 
 @pytest.mark.parametrize(
@@ -385,7 +432,7 @@ def test_a_place_that_cannot_be_a_folder_is_said(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_never_given_back_ends_in_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for another process is bounded."""
-    monkeypatch.setattr("pipeline.file_store.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("pipeline.store.files.LOCK_SECONDS", 0.05)
     store = open_store(f"file:{tmp_path}")
     with store._locked(), pytest.raises(StoreUnavailable, match="locked"):
         store.replace("k", b"", None)
@@ -459,6 +506,6 @@ def test_files_of_a_publish_under_way_are_not_touched_and_old_leftovers_are_repl
     bucket.create("p/x", b"somebody else's")
     with pytest.raises(StoreUnavailable, match="being written by somebody else"):
         bucket.publish("p", {"x": b"1", "index": b"2"}, last="index")
-    monkeypatch.setattr(store_module, "LEFTOVER_SECONDS", -1)
+    monkeypatch.setattr(s3_store, "LEFTOVER_SECONDS", -1)
     bucket.publish("p", {"x": b"1", "index": b"2"}, last="index")
     assert bucket.read("p/x").data == b"1"

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.store import S3Store, Store, open_store
+from pipeline.store import Store, open_store
+from pipeline.store.s3 import S3Store
 from tests.s3_server import BUCKET, running_s3
 
 

@@ -14,7 +14,8 @@ from pipeline.releases.champion import promote, rollback
 from pipeline.releases.history import verify
 from pipeline.releases.rollout import Outcome, Target
 from pipeline.releases.trial import canary, quarantine, release_quarantine, shadow, stop
-from pipeline.store import S3Store, Store, open_store
+from pipeline.store import Store, open_store
+from pipeline.store.s3 import S3Store
 from tests.pipeline.noted_registry import NotedRegistry
 from tests.pipeline.releases.broken import BreaksAt, Killed, lost
 from tests.pipeline.releases.world import (

@@ -18,7 +18,8 @@ from pipeline.releases.champion import promote, rollback
 from pipeline.releases.history import verify
 from pipeline.releases.rollout import Outcome, Target, age
 from pipeline.releases.trial import canary, quarantine
-from pipeline.store import S3Store, Store, open_store
+from pipeline.store import Store, open_store
+from pipeline.store.s3 import S3Store
 from pipeline.workspace import Ref
 from tests.pipeline.noted_registry import NotedRegistry
 from tests.pipeline.releases.turns import Stepped, Turns

@@ -1,6 +1,6 @@
-"""Objects by key on ``file:`` or ``s3:``, with atomic and conditional writes. The only file that knows boto3.
+"""The store on S3: conditional writes, proven at the start. The only file of the pipeline that knows boto3.
 
-Not here: the file side (``pipeline/file_store.py``), what the objects mean.
+Not here: the store's interface (``interface.py``).
 """
 
 from __future__ import annotations
@@ -8,95 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import SettingsInvalid, StoreUnavailable
+from pipeline.store.interface import KeyChanged, KeyExists, KeyNotFound, Listed, Stored, check_key
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
-
-
-class KeyNotFound(KeyError):
-    """There is no object under this key."""
-
-
-class KeyExists(ValueError):
-    """An object under this key is there already, with other content."""
-
-
-class KeyChanged(ValueError):
-    """The object was changed by somebody else since it was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An object's bytes and the tag that stands for exactly these bytes."""
-
-    data: bytes
-    etag: str
-
-
-class Store(Protocol):
-    """Objects by key. Keys are ``/``-separated plain words; ``uri`` tells people where it is.
-
-    Every call may raise ``StoreUnavailable`` (try again) or ``SettingsInvalid`` (the store cannot be used).
-    """
-
-    uri: str
-
-    def read(self, key: str) -> Stored:
-        """Raises ``KeyNotFound``."""
-
-    def create(self, key: str, data: bytes) -> None:
-        """Write a new object. The same bytes again are a success. Raises ``KeyExists``."""
-
-    def replace(self, key: str, data: bytes, etag: str | None) -> None:
-        """Write if the object still has ``etag`` (``None``: is not there). Raises ``KeyChanged``."""
-
-    def publish(self, prefix: str, files: Mapping[str, bytes], *, last: str) -> None:
-        """Write a folder of objects so that whoever sees ``last`` sees all. The same folder again is a success;
-
-        raises ``KeyExists`` when a whole folder with another ``last`` is there.
-        """
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """All keys that begin with ``prefix``, sorted."""
-
-
-def open_store(uri: str, *, read_only: bool = False) -> Store:
-    """The store at ``file:PATH`` or ``s3://bucket/prefix``, proven fit for conditional writes unless ``read_only``.
-
-    Raises:
-        SettingsInvalid: the address is neither, or the place ignores conditional writes or refuses us.
-        StoreUnavailable: it does not answer.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme == "file" and not parts.netloc and parts.path:
-        from pipeline.file_store import FileStore  # noqa: PLC0415  it imports the words above
-
-        return FileStore(parts.path, read_only=read_only)
-    if parts.scheme == "s3" and parts.netloc:
-        return S3Store(parts.netloc, parts.path.strip("/"), read_only=read_only)
-    raise SettingsInvalid(f"{uri!r} is not a store; write file:PATH or s3://bucket/prefix")
-
-
-MAX_KEY, MAX_PART = 900, 250  # bytes; S3 takes 1024, a file system 255 a part
-
-
-def check_key(key: str) -> str:
-    """The key itself. Raises ``ValueError`` unless its parts are plain: not empty, no leading dot, no control."""
-    if not key.isprintable() or "\\" in key or len(key.encode()) > MAX_KEY:
-        raise ValueError(f"{key!r} cannot be a key: it must be short, printable and without backslashes")
-    for part in key.split("/"):
-        if not part or part.startswith(".") or len(part.encode()) > MAX_PART:
-            raise ValueError(f"{key!r} cannot be a key: a part is empty, too long or begins with a dot")
-    return key
-
 
 MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 CONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
@@ -144,12 +65,22 @@ class S3Store:
                 raise StoreUnavailable(f"writing {self.uri}/{prefix} took more than {PUBLISH_SECONDS} s")
             self.create(f"{prefix}/{last}", files[last])
 
+    def remove(self, prefix: str, *, last: str) -> None:
+        rest = [key for key in self.keys(f"{prefix}/") if key != f"{prefix}/{last}"]
+        for key in (f"{prefix}/{last}", *rest):
+            with _said_plainly(self.uri, key):
+                self._client.delete_object(Bucket=self._bucket, Key=self._root + check_key(key))
+
     def keys(self, prefix: str) -> Iterator[str]:
+        return (each.key for each in self.listed(prefix))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._root + prefix)
         with _said_plainly(self.uri):
-            found = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        names = (name.removeprefix(self._root) for name in found if not name.endswith("/"))
-        return iter(sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))))
+            items = [item for page in pages for item in page.get("Contents", ())]
+        found = [Listed(item["Key"].removeprefix(self._root), item["Size"], item["LastModified"]) for item in items]
+        ours = [each for each in found if not each.key.endswith("/") and not f"/{each.key}".count("/.")]
+        return iter(sorted(ours, key=lambda each: each.key))
 
     def _published(self, prefix: str, wanted: bytes, last: str) -> bool:
         try:

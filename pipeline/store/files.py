@@ -1,7 +1,7 @@
 """The store on a local folder: an object is a file, written aside and put in place by one rename or link.
 
 Beside the objects lie ``.tmp`` (what is being written, one locked folder a write) and ``.lock`` (taken for
-compare-and-swap). Not here: the store's interface and its S3 side (``pipeline/store.py``).
+compare-and-swap). Not here: the store's interface (``interface.py``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.contract.bundle import sha256
 from pipeline.errors import SettingsInvalid, StoreUnavailable
-from pipeline.store import KeyChanged, KeyExists, KeyNotFound, Stored, check_key
+from pipeline.store.interface import KeyChanged, KeyExists, KeyNotFound, Listed, Stored, check_key
 
 LOCK_SECONDS = 30.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -85,6 +86,15 @@ class FileStore:
                 self._join(prefix, files, last)
             _sync(target.parent)
 
+    def remove(self, prefix: str, *, last: str) -> None:  # noqa: ARG002  one rename takes all away at once
+        target = self.root / check_key(prefix)
+        with self._said_plainly(), self._staging() as staging:
+            try:
+                target.rename(staging / "folder")
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            _sync(target.parent)
+
     def keys(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
         found = []
@@ -93,6 +103,15 @@ class FileStore:
             begin = Path(path).relative_to(self.root).as_posix()
             found += [name if begin == "." else f"{begin}/{name}" for name in names if not name.startswith(".")]
         return iter(sorted(key for key in found if key.startswith(prefix)))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        for key in self.keys(prefix):
+            with self._said_plainly():
+                try:
+                    found = (self.root / key).stat()
+                except FileNotFoundError:  # removed since
+                    continue
+            yield Listed(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _etag(self, key: str) -> str | None:
         try:
