@@ -1,12 +1,15 @@
 """What each program may do in S3 with the keys that it has."""
 
+import subprocess
+
 import pytest
 
-from tests.compose.stack import run
+from tests.compose.stack import run, wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(2400)]
 
 DENIED, OK = "AccessDenied", "ok"
+LAME = "gavel-test-s3-without-volumes"
 
 
 def test_serving_reads_releases_and_nothing_else(live, days):
@@ -53,3 +56,19 @@ def test_a_stranger_is_refused(live):
     image = ["--entrypoint", "python", "gavel-test-pipeline", "-c", code]
     said = run("docker", "run", "--rm", "--network", "gavel-test_object-store", *image)
     assert said.strip() == "[403, 403, 403, 403]"
+
+
+def test_an_s3_that_has_not_found_its_volumes_is_not_called_healthy(live):
+    """It would list objects and could read none; what waits for it goes on waiting."""
+    (s3,) = live.containers("s3")
+    own, image = s3.document["Config"]["Cmd"], s3.document["Config"]["Image"]
+    look = ["sh", "-c", s3.document["Config"]["Healthcheck"]["Test"][1]]
+    command = [*(word for word in own if not word.startswith(("-dir=", "-s3.config="))), "-dir=/tmp", "-volume=false"]
+    run("docker", "run", "-d", "--name", LAME, "--network", "none", "--entrypoint", "weed", image, *command)
+    try:
+        listens = ["docker", "exec", LAME, "wget", "-qO-", "http://127.0.0.1:8333/healthz"]
+        wait_for(lambda: subprocess.run(listens, capture_output=True, check=False).returncode == 0, 60, "no S3")
+        assert subprocess.run(["docker", "exec", LAME, *look], capture_output=True, check=False).returncode == 1
+    finally:
+        run("docker", "rm", "-f", LAME)
+    assert subprocess.run(["docker", "exec", s3.name, *look], capture_output=True, check=False).returncode == 0
