@@ -63,6 +63,19 @@ def parse(document: Mapping[str, Any], digest: str) -> Reading | None:
         raise ValueError(f"this is not what a replica counts: {error!r}") from error
 
 
+def parse_workers(document: Mapping[str, Any], digest: str) -> dict[str, Reading]:
+    """The same of each worker that has the release of ``digest`` as its challenger, by the worker's name.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    try:
+        found = {str(each["worker"]): parse(each, digest) for each in document["by_worker"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"this is not what a replica counts: {error!r}") from error
+    return {worker: reading for worker, reading in found.items() if reading is not None}
+
+
 def _counts(told: Mapping[str, Any]) -> Counts:
     answers = told["answers"]
     return Counts(
@@ -76,16 +89,14 @@ def _counts(told: Mapping[str, Any]) -> Counts:
 
 
 class Held:
-    """The newest reading of each replica. One that starts again counts from zero; what it had counted is kept."""
+    """The newest reading of each worker. One that is replaced takes nothing along: what it had counted is kept."""
 
     def __init__(self) -> None:
         self._readings: dict[tuple[str, str], Reading] = {}
 
-    def put(self, url: str, reading: Reading) -> None:
-        known = self._readings.get((url, reading.since))
-        # Fewer than before: a worker of the replica has started again. Until the others have made up for it, as it was.
-        if known is None or known.challenger.requests <= reading.challenger.requests:
-            self._readings[url, reading.since] = reading
+    def put(self, readings: Mapping[str, Reading]) -> None:
+        for worker, reading in readings.items():
+            self._readings[worker, reading.since] = reading
 
     def sum(self) -> Reading:
         return sum(self._readings.values(), Reading())

@@ -19,7 +19,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 from pipeline.addresses import NoAddress, addresses
 from pipeline.bake import Limits, Verdict, look, verdict
 from pipeline.settings import Settings, read_settings
-from pipeline.variant_counts import Held, Reading, parse
+from pipeline.variant_counts import Held, Reading, parse_workers
 
 ALIAS = "champion"
 BAKE_SECONDS = 5.0  # between two looks at the replicas
@@ -37,7 +37,7 @@ def _client(token: str = "") -> httpx.AsyncClient:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What all replicas said: how many answered, and what those that have the challenger have counted."""
+    """What all replicas said: how many answered, and what those workers that have the challenger have counted."""
 
     answered: int
     readings: Mapping[str, Reading]
@@ -69,8 +69,7 @@ class BakeTrigger(BaseTrigger):
         held, end, gone = Held(), datetime.fromisoformat(self.deadline), 0
         while True:
             seen = await self._look(client, urls)
-            for url, reading in seen.readings.items():
-                held.put(url, reading)
+            held.put(seen.readings)
             gone = gone + 1 if seen.answered and not seen.readings else 0
             left = (end - datetime.now(UTC)).total_seconds()
             if left <= 0:
@@ -88,17 +87,17 @@ class BakeTrigger(BaseTrigger):
             self.log.info("%s", error)
             return _Look(0, {})
         said = await asyncio.gather(*(self._ask(client, url) for url in urls))
-        heard = [(url, reading) for url, (answered, reading) in zip(urls, said, strict=True) if answered]
-        return _Look(len(heard), {url: reading for url, reading in heard if reading is not None})
+        heard = [each for each in said if each is not None]
+        return _Look(len(heard), {worker: reading for each in heard for worker, reading in each.items()})
 
-    async def _ask(self, client: httpx.AsyncClient, url: str) -> tuple[bool, Reading | None]:
-        """Did the replica answer, and what it has counted, if it has the challenger."""
+    async def _ask(self, client: httpx.AsyncClient, url: str) -> dict[str, Reading] | None:
+        """What those workers of the replica have counted that have the challenger; None when it does not answer."""
         try:
             response = await client.get(f"{url}/v1/variants")
-            return True, parse(response.raise_for_status().json(), self.digest)
+            return parse_workers(response.raise_for_status().json(), self.digest)
         except (httpx.HTTPError, ValueError) as error:
             self.log.info("%s tells nothing: %r", url, error)
-            return False, None
+            return None
 
 
 def _last(held: Held, seen: _Look, limits: Limits) -> Verdict:

@@ -5,6 +5,9 @@ Not here: how the lines travel (``replica.py``), how it is counted (``tally.py``
 
 from __future__ import annotations
 
+import functools
+import os
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +24,7 @@ encode = msgspec.json.Encoder().encode
 class Counted(msgspec.Struct, frozen=True):
     """What one worker has counted. Of a champion only while somebody stood beside it."""
 
+    worker: str
     champion: Figures | None = None
     challenger: Figures | None = None
     shadow: Figures | None = None
@@ -47,13 +51,20 @@ class Kept(msgspec.Struct, frozen=True):
     worst: msgspec.Raw
 
 
+@functools.cache
+def _name(process: int) -> str:
+    """What a worker is told apart by from all others, also from those before it with the same process number."""
+    return f"{process}-{secrets.token_hex(4)}"
+
+
 def figures(slot: Slot) -> bytes:
     """This worker's line about its variants."""
-    beside = slot.beside
+    worker, beside = _name(os.getpid()), slot.beside
     if beside is None:
-        return encode(Counted(_champion(slot)))
+        return encode(Counted(worker, _champion(slot)))
     return encode(
         Counted(
+            worker,
             beside.champion.tally.figures(),
             beside.challenger.tally.figures() if beside.challenger else None,
             beside.shadow.tally.figures() if beside.shadow else None,
@@ -105,7 +116,14 @@ def all_figures(lines: Sequence[bytes], workers: int) -> dict[str, Any]:
         "champion": _of_role(counted, lambda each: each.champion),
         "challenger": challenger and {**challenger, "share": share},
         "shadow": _of_role(counted, lambda each: each.shadow, dropped=True),
+        "by_worker": [_one(each) for each in counted],
     }
+
+
+def _one(counted: Counted) -> dict[str, Any]:
+    """So that who adds up for long does not count twice when a worker has died."""
+    roles = {"champion": counted.champion, "challenger": counted.challenger}
+    return {"worker": counted.worker, **{role: found and document(found) for role, found in roles.items()}}
 
 
 def _of_role(

@@ -23,8 +23,15 @@ def variant_schemas() -> Document:
             problem={"type": ["string", "null"], "description": "why it may not go live"},
         ),
         "Variant": _variant(),
+        "WorkerVariants": object_of(worker=TEXT, champion=_maybe(), challenger=_maybe()),
         "Variants": object_of(
-            model=TEXT, workers=COUNT, silent=COUNT, champion=_maybe(), challenger=_maybe(), shadow=_maybe()
+            model=TEXT,
+            workers=COUNT,
+            silent=COUNT,
+            champion=_maybe(),
+            challenger=_maybe(),
+            shadow=_maybe(),
+            by_worker={"type": "array", "items": ref("WorkerVariants")},
         ),
         "Pair": object_of(row={"type": "object"}, champion={"type": "object"}, shadow={"type": "object"}, at=TEXT),
         "Pairs": _pairs(),
@@ -38,9 +45,9 @@ def _maybe() -> Document:
 def _variant() -> Document:
     seconds = object_of(count=COUNT, sum=NUMBER, p50=MAYBE, p90=MAYBE, p99=MAYBE, buckets={"type": "array"})
     answers = object_of(count=COUNT, mean=MAYBE, variance=MAYBE, sum=NUMBER, squares=NUMBER)
-    counts = dict.fromkeys(("requests", "refused", "errors", "workers"), COUNT)
+    counts = dict.fromkeys(("requests", "refused", "errors"), COUNT)
     variant = object_of(version=COUNT, digest=DIGEST, since=TEXT, **counts, seconds=seconds, answers=answers)
-    variant["properties"] |= {"share": NUMBER, "dropped": COUNT}
+    variant["properties"] |= {"workers": COUNT, "share": NUMBER, "dropped": COUNT}
     return variant
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.bake import FEWEST, Breach, Limits, look, quantile, verdict, wilson_lower
 from pipeline.errors import ChangeRefused
-from pipeline.variant_counts import Counts, Held, Reading, parse
+from pipeline.variant_counts import Counts, Held, Reading, parse, parse_workers
 
 LIMITS = Limits(max_error_rate=0.05, max_latency_ratio=2.0, max_answer_drift=0.1, least_requests=200)
 WIDTH = 1.1
@@ -194,17 +194,39 @@ def test_what_is_no_reading_is_an_error(said: Any) -> None:
         parse(said, DIGEST)
 
 
-def test_a_replica_that_starts_again_loses_nothing() -> None:
-    """Its new counts come on top; while a worker of it is behind, the higher reading stands; replicas add up."""
+@pytest.mark.parametrize("said", [{}, [], 5, {"by_worker": 5}, {"by_worker": [5]}, {"by_worker": [{"worker": "7"}]}])
+def test_what_no_workers_say_is_an_error(said: Any) -> None:
+    """Also what a server of an older release says."""
+    with pytest.raises(ValueError, match="not what a replica counts"):
+        parse_workers(said, DIGEST)
+
+
+def test_what_each_worker_says_is_read() -> None:
+    """Of those only that have this challenger."""
+    roles = {"champion": told(9, "c" * 64), "challenger": told(4)}
+    others = [
+        {"worker": "8-b", **roles, "challenger": told(4, "b" * 64)},
+        {"worker": "9-c", **roles, "challenger": None},
+    ]
+    found = parse_workers({"by_worker": [{"worker": "7-a", **roles}, *others]}, DIGEST)
+    assert found == {"7-a": parse(roles, DIGEST)}
+
+
+def test_a_worker_that_dies_takes_nothing_along_and_counts_once() -> None:
+    """Whoever replaces it comes on top; the others go on; a worker that has the challenger anew begins anew."""
     held = Held()
-    for url, since, requests in [
-        ("a", "1", 100),
-        ("a", "1", 80),  # a worker has started again
-        ("b", "1", 10),
-        ("a", "2", 5),  # the whole replica has
-        ("a", "2", 7),
-    ]:
-        held.put(url, Reading(Counts(2 * requests), Counts(requests, seconds={0.1: requests}), since))
-    assert held.sum().challenger.requests == 100 + 10 + 7
-    assert held.sum().champion.requests == 2 * 117
-    assert held.sum().challenger.seconds == {0.1: 117}
+    looks = [
+        {"7-a": ("1", 100), "8-b": ("2", 50), "9-c": ("1", 10)},
+        {"7-a": ("1", 101), "8-b": ("2", 60), "9-c": ("1", 10)},
+        {"8-b": ("2", 70), "7-d": ("3", 5)},  # 7-a, who began first, has died; the replica of 9-c is silent
+        {"8-b": ("2", 71), "7-d": ("3", 7), "9-c": ("4", 1)},
+    ]
+    for said in looks:
+        held.put({worker: _seen(since, requests) for worker, (since, requests) in said.items()})
+    assert held.sum().challenger.requests == 101 + 71 + 7 + 10 + 1
+    assert held.sum().champion.requests == 2 * 190
+    assert held.sum().challenger.seconds == {0.1: 190}
+
+
+def _seen(since: str, requests: int) -> Reading:
+    return Reading(Counts(2 * requests), Counts(requests, seconds={0.1: requests}), since)

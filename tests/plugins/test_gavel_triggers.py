@@ -96,11 +96,13 @@ def variant(requests, errors=0, seconds=0.01, mean=100.0, digest=DIGEST, since="
     return {"version": 2, "digest": digest, "since": since, "workers": 1, **counted}
 
 
-def counted(challenger, champion=None):
-    return {"model": "car_price", "champion": champion or variant(900, digest="c" * 64), "challenger": challenger}
+def counted(challenger, champion=None, worker="7-a"):
+    """What a replica with one worker says."""
+    roles = {"champion": champion or variant(900, digest="c" * 64), "challenger": challenger}
+    return {"model": "car_price", **roles, "by_worker": [{"worker": worker, **roles}]}
 
 
-GOOD = counted(variant(150))
+GOOD, OTHER = counted(variant(150)), counted(variant(150), worker="8-a")
 
 
 async def heard(trigger, until):
@@ -154,7 +156,7 @@ def watched(trigger):
 
 def test_a_good_bake_lasts_to_its_end(triggers, serve, configured, ticking):
     """All replicas are asked with the token, again and again, and their counts are added up."""
-    both = serve(GOOD), serve(GOOD)
+    both = serve(GOOD), serve(OTHER)
     configured(*(each.url for each in both))
     found = watched(bake(triggers, 5))
     assert found["end"] == "good"
@@ -213,9 +215,9 @@ def test_it_goes_on_where_another_triggerer_left_it(triggers, serve, configured,
 
 def test_a_replica_that_starts_again_is_no_end(triggers, serve, configured, ticking):
     """While it is away or has not loaded the challenger yet the others count, and its earlier counts stay."""
-    answers = iter([GOOD, 503, b"no JSON", counted(None), counted(variant(7, since="2026-11-22T00:01:00"))])
-    last = counted(variant(8, since="2026-11-22T00:01:00"))
-    configured(serve(lambda path: next(answers, last)).url, serve(GOOD).url)
+    answers = iter([GOOD, 503, b"no JSON", counted(None, worker="7-b"), counted(variant(7), worker="7-b")])
+    last = counted(variant(8), worker="7-b")
+    configured(serve(lambda path: next(answers, last)).url, serve(OTHER).url)
     found = watched(bake(triggers, 8))
     assert found["text"].startswith("within all limits after 308 requests to the challenger")
 

@@ -1,5 +1,7 @@
 """Challenger and shadow in real server processes of two workers"""
 
+import os
+import signal
 import threading
 
 import grpc
@@ -45,6 +47,12 @@ def releases(root):
 
 def status(served):
     return served.ask("GET", "/v1/model").document
+
+
+def by_worker(served):
+    """What each worker says it has answered as champion and as challenger."""
+    told = variants(served)["by_worker"]
+    return {each["worker"]: tuple(each[role]["requests"] for role in ("champion", "challenger")) for each in told}
 
 
 def variants(served):
@@ -136,6 +144,26 @@ def test_a_client_that_names_a_version_is_answered_by_it(root, releases):
             assert {each.status for each in found} == {wanted}
             assert served.ask("GET", address).status == wanted
         assert variants(served)["challenger"]["refused"] == 0
+
+
+def test_a_worker_that_is_replaced_is_told_from_the_one_before_it(root, releases):
+    """So that who adds up over hours counts what each has answered once; the other worker's figures go on."""
+    tiny.beside(root, 1, releases[1], releases[2], share=0.5)
+    with serving(root, workers=2, poll_seconds=0.1) as served:
+        holding(served, releases[2])
+        for i in range(40):
+            price(served, 100 + i, {"x-gavel-sticky": f"user-{i}"})
+        before = by_worker(served)
+        assert len(before) == 2
+        assert sum(map(sum, before.values())) == 40
+        victim = status(served)["workers"][0]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: victim not in [each["pid"] for each in status(served)["workers"]])
+        holding(served, releases[2])
+        after = by_worker(served)
+    (stayed,) = before.keys() & after.keys()
+    (new,) = after.keys() - before.keys()
+    assert (after[stayed], after[new]) == (before[stayed], (0, 0))
 
 
 def test_who_asks_for_a_variant_gets_it(root, releases):
