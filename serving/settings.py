@@ -1,6 +1,6 @@
 """The settings of serving: read once from ``SERVING_*``, frozen, passed down. No other file reads the environment,
 
-but for the ordinary ``AWS_*`` variables of a release store in S3 (``s3_store.py``).
+but for the ordinary ``AWS_*`` variables of a release store in S3 (``store/s3.py``).
 """
 
 from __future__ import annotations

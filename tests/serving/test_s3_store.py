@@ -1,4 +1,4 @@
-"""serving/s3_store.py, against a real S3 server (SeaweedFS) and against a socket that answers as no server should"""
+"""serving/store/s3.py, against a real S3 server (SeaweedFS) and against a socket that answers as no server should"""
 
 import json
 import os
@@ -14,8 +14,8 @@ from obstore.store import S3Store as Bucket
 from pipeline.contract.bundle import FILES, MODEL
 from pipeline.contract.channel import Channel, channel_key, release_prefix
 from serving.errors import SettingsInvalid, StoreUnavailable
-from serving.s3_store import S3Store
 from serving.store import ObjectMissing, ObjectTooLarge, open_store
+from serving.store.s3 import S3Store
 from tests.s3_server import BUCKET, ports_of_a_server, running_s3
 from tests.serving import tiny
 from tests.serving.process import serving, wait_for

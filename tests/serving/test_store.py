@@ -1,4 +1,4 @@
-"""serving/store.py"""
+"""serving/store"""
 
 import os
 

@@ -16,7 +16,7 @@ import obstore
 from obstore.store import S3Store as Bucket
 
 from serving.errors import SettingsInvalid, StoreUnavailable
-from serving.store import ObjectMissing, ObjectTooLarge
+from serving.store.interface import ObjectMissing, ObjectTooLarge
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 SENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION")
