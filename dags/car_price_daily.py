@@ -1,4 +1,4 @@
-"""Every day: fetch, preprocess, train, export, register, gate, deploy; and prune.
+"""Every day: fetch, preprocess, train, export, register, gate, deploy.
 
 Each task below is one call into the pipeline step of the same name; tasks hand each other references, never data.
 Not here: what a step does (``pipeline/``). Nothing heavy is imported while Airflow parses this file.
@@ -28,13 +28,13 @@ RELEASE = Asset("car_price_release", uri="x-gavel://car_price/release", group="g
 DOC = """
 ### From a day's auction sales to a served price
 
-`fetch → preprocess → train → export → register → gate → deploy → prune`
+`fetch → preprocess → train → export → register → gate → deploy`
 
 * **Data day**: a scheduled or backfill run works on the day *before* its logical date (`@daily` fires at midnight,
   when that day is over). A manual run works on the day of the form, or on yesterday.
 * **Again**: any task may be cleared and run again. Same day, code and settings end in the same model version.
 * **No sales that day**, or too few days so far to learn from: the rest is skipped, and the run is green.
-* **Work of old runs** (`GAVEL_KEEP_DAYS`, 30) is removed at the end; sales, releases and their history are kept.
+* **Work of old runs** (`GAVEL_KEEP_DAYS`, 30) is removed by `fetch`; sales, releases and their history are kept.
 * **The gate refuses**: the model stays in the registry with the reason, `deploy` is skipped, what was live still is.
   The certificate with all checks is in the log of `gate` and in MLflow; the release carries it, signed.
 * **Approval**: with `GAVEL_APPROVAL=true` a person agrees before `deploy`, with the certificate before their eyes.
@@ -122,6 +122,7 @@ def fetch() -> Json:
     run = context["dag_run"]
     day = data_day(context["params"]["day"], run.logical_date, run.run_after)
     today = run.run_after.astimezone(UTC).date()
+    told(steps.prune(read_settings()))  # max_active_runs: nobody else is at work now
     fetched = told(steps.fetch(chosen_settings(), day.isoformat(), today.isoformat()))
     announce(PARTITION, fetched["partition"])
     return fetched
@@ -183,14 +184,6 @@ def deploy(registered: Json, verdict: Json) -> Json:
     return deployed
 
 
-@task(trigger_rule="none_failed", doc_md="Removes the work of runs that are long over.")
-def prune() -> Json:
-    """No other run may be under way meanwhile; ``max_active_runs`` sees to that."""
-    from pipeline import steps
-
-    return told(steps.prune(read_settings()))
-
-
 @dag(
     DAG_ID,
     dag_display_name="Car price, daily",
@@ -212,7 +205,6 @@ def car_price_daily() -> None:
     registered = register(bundle, trained)
     verdict = gate(bundle, trained, registered)
     deployed = deploy(registered, verdict)
-    deployed >> prune()
     if APPROVAL:
         verdict >> approval() >> deployed >> note_approval(registered)
 

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-STEPS = ["fetch", "preprocess", "train", "export", "register", "gate", "deploy", "prune"]
+STEPS = ["fetch", "preprocess", "train", "export", "register", "gate", "deploy"]
 HEAVY = ["sklearn", "pandas", "numpy", "mlflow", "onnx", "onnxruntime", "skl2onnx", "boto3", "pyarrow", "matplotlib"]
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -186,11 +186,11 @@ def run(dag, conf=None, **dates):
 @pytest.mark.usefixtures("tables")
 class TestRuns:
     def test_a_good_day_goes_live(self, dag, monkeypatch):
-        """All steps, once each, in order, with what the form overrides."""
+        """All steps, once each, in order, with what the form overrides; old work is removed before the first."""
         calls = Calls(monkeypatch)
         state, tasks = run(dag, {"day": "2015-06-01", "window_days": 30, "baseline": "without", "force_reason": "new"})
         assert (state, set(tasks.values())) == ("success", {"success"})
-        assert calls.made == STEPS
+        assert calls.made == ["prune", *STEPS]
         settings, (day, today) = calls.given["fetch"]
         assert (settings.window_days, settings.with_baseline, day) == (30, False, "2015-06-01")
         assert today == datetime.now(UTC).date().isoformat()
@@ -227,15 +227,15 @@ class TestRuns:
         """And the run ends well; old work is removed all the same."""
         calls = Calls(monkeypatch, window=False)
         state, tasks = run(dag)
-        assert (state, calls.made) == ("success", ["fetch", "prune"])
-        assert tasks == dict.fromkeys(STEPS, "skipped") | {"fetch": "success", "prune": "success"}
+        assert (state, calls.made) == ("success", ["prune", "fetch"])
+        assert tasks == {"fetch": "success"} | dict.fromkeys(STEPS[1:], "skipped")
 
     def test_a_refused_model_is_not_deployed(self, dag, monkeypatch):
         """And the run ends well."""
         calls = Calls(monkeypatch, passed=False)
         state, tasks = run(dag)
         assert (state, tasks["gate"], tasks["deploy"]) == ("success", "success", "skipped")
-        assert calls.made == [step for step in STEPS if step != "deploy"]
+        assert "deploy" not in calls.made
 
     @pytest.mark.parametrize("error", [DataInvalid("the column mmr is missing"), ZeroDivisionError()])
     def test_what_trying_again_cannot_help_is_not_tried_again(self, dag, monkeypatch, error):
@@ -244,18 +244,18 @@ class TestRuns:
         calls.fail["fetch"] = [error] * 9
         state, tasks = run(dag)
         assert (state, tasks["fetch"], tasks["deploy"]) == ("failed", "failed", "upstream_failed")
-        assert calls.made == ["fetch"]
+        assert calls.made == ["prune", "fetch"]
 
     def test_what_is_away_is_tried_again(self, dag, monkeypatch):
         """Until it is back."""
         calls = Calls(monkeypatch)
         calls.fail["fetch"] = [SourceUnavailable("away"), SourceUnavailable("away")]
         state, _ = run(dag)
-        assert (state, calls.made) == ("success", ["fetch", "fetch", *STEPS])
+        assert (state, calls.made) == ("success", [*["prune", "fetch"] * 3, *STEPS[1:]])
 
     def test_what_stays_away_ends_in_a_failure(self, dag, monkeypatch):
         """After three more attempts."""
         calls = Calls(monkeypatch)
         calls.fail["fetch"] = [SourceUnavailable("away")] * 9
         state, _ = run(dag)
-        assert (state, calls.made) == ("failed", ["fetch"] * 4)
+        assert (state, calls.made) == ("failed", ["prune", "fetch"] * 4)
